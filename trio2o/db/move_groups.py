@@ -381,15 +381,17 @@ def pause(db: Database, group_id: str, job: JobRow | None = None) -> MoveGroup |
 
 @retry_on_deadlock
 def resume(db: Database, group_id: str, job: JobRow | None = None) -> MoveGroup | None:
-    """Go on, and try once more what failed or was refused. :raises Refused: it is not paused"""
+    """Go on, and try once more what failed or was refused, or is being undone. :raises Refused: it is not paused"""
     with db.writer() as connection:
         known = _locked(connection, group_id)
         if known is not None and not _refusal(known, 'resume'):
-            again = sqlalchemy.update(_MEMBER_TABLE).where(
-                _M.group_id == group_id, _M.state.in_((FAILED, REFUSED)), sqlalchemy.literal(known.wish) == ''
+            of_group = sqlalchemy.update(_MEMBER_TABLE).where(
+                _M.group_id == group_id, sqlalchemy.literal(known.wish) == ''
             )
             values = {'state': WAITING, 'tries': 0, 'not_before': None, 'reason': None, 'updated_at': utcnow()}
-            changed(connection, again.values(**values))
+            changed(connection, of_group.where(_M.state.in_((FAILED, REFUSED))).values(**values))
+            # Those whose moves are still being undone would fail next, though nobody has tried them since.
+            changed(connection, of_group.where(_M.state == UNDOING).values(tries=0))
         return _want_in(connection, known, 'resume', {'hold': '', 'reason': None, 'percent': 0}, job)
 
 

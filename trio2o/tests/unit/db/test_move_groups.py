@@ -133,13 +133,16 @@ class TestGroups(DatabaseTest):
         self.assertIsNone(move_groups.update(self.db, GROUP, hold='paused'))
 
     def test_resume_tries_failed_and_refused_members_again(self):
-        self.create(*(member(at) for at in range(4)))
-        for number, state in zip(self.ids(), ('failed', 'refused', 'moved', 'gone'), strict=True):
+        self.create(*(member(at) for at in range(5)))
+        for number, state in zip(self.ids(), ('failed', 'refused', 'moved', 'gone', 'undoing'), strict=True):
             move_groups.set_members(self.db, [number], state=state, tries=2, reason='why')
         move_groups.pause(self.db, GROUP)
         move_groups.resume(self.db, GROUP)
-        self.assertEqual(['waiting', 'waiting', 'moved', 'gone'], self.states())
-        self.assertEqual(0, move_groups.members(self.db, GROUP)[0].tries)
+        self.assertEqual(['waiting', 'waiting', 'moved', 'gone', 'undoing'], self.states())
+        members = move_groups.members(self.db, GROUP)
+        self.assertEqual([0, 0, 2, 2, 0], [each.tries for each in members])
+        # Why its move is being undone is why it will be tried again.
+        self.assertEqual('why', members[-1].reason)
 
     def test_status_and_allowed_verbs(self):
         for (state, hold, wish), status, verbs in STATUSES:
