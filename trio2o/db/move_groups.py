@@ -8,7 +8,7 @@ One job at a time carries out a group (`xjob/jobs/run_move_group.py`). Requests 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -24,11 +24,11 @@ from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import (
     CANCELLED,
     COMPLETED,
-    CONFIRMED,
     FAILED,
     LIVE_STATES,
     MEMBER_ACTIVE_STATES,
     MEMBER_STATES,
+    MOVE_END_STATES,
     MOVING,
     PAUSED,
     REFUSED,
@@ -39,6 +39,7 @@ from trio2o.db.records import (
     Move,
     MoveGroup,
     MoveGroupMember,
+    MoveStatus,
     Routing,
 )
 
@@ -48,6 +49,8 @@ _TABLE, _MEMBER_TABLE = _GROUPS.table, _MEMBERS.table
 _G, _M = _TABLE.c, _MEMBER_TABLE.c
 _MOVE = Move.__table__.c
 _IS_ACTIVE = _G.ended_at.is_(None)
+#: States of members that have not ended.
+_OPEN_STATES = (WAITING, *MEMBER_ACTIVE_STATES)
 #: ``MoveGroup.status`` as an expression.
 _STATUS = sqlalchemy.case(
     (_G.ended_at.is_not(None), _G.state),
@@ -83,11 +86,35 @@ class NewMember:
     target_pod_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FollowedMove(MoveStatus):
+    """What a group has to know of a move: not its plan and its facts, which are long."""
+
+    id: str
+    source_pod_id: str
+    state: str
+    is_forward: bool
+    hold: str
+    wish: str
+    error: str | None
+
+
 class Followed(NamedTuple):
     """A member whose move has not ended as far as the group knows, and the move."""
 
     member: MoveGroupMember
-    move: Move
+    move: FollowedMove
+
+
+class Census(NamedTuple):
+    """Where the members of a group are.
+
+    :ivar counts: state -> number of members, with 0 for states that no member has
+    :ivar wave: the first wave that has not ended; None if all have
+    """
+
+    counts: dict[str, int]
+    wave: int | None
 
 
 @retry_on_deadlock
@@ -210,31 +237,6 @@ def _counts(connection: Connection, group_ids: Collection[str]) -> dict[str, dic
     return found
 
 
-@retry_on_deadlock
-def record_progress(db: Database, group_id: str) -> None:
-    """Write the percentage of members that have reached the target or an end, and the bytes of the moves."""
-    columns = sqlalchemy.select(
-        _MOVE.bytes_done, _MOVE.bytes_total, _MOVE.steps_done, _MOVE.steps_total, _MOVE.state, sqlalchemy.func.count()
-    )
-    columns = columns.join(_MEMBER_TABLE, _MOVE.id == _M.move_id).where(_M.group_id == group_id).group_by(*_MOVE)
-    with db.writer() as connection:
-        known = _locked(connection, group_id)
-        if known is None:
-            return
-        done = total = 0
-        reached = 0.0
-        for bytes_done, bytes_total, steps_done, steps_total, state, number in connection.execute(columns):
-            done, total = done + bytes_done, total + bytes_total
-            if state not in (SWITCHED, CONFIRMED, REVERTED):
-                reached += number * (bytes_done / bytes_total if bytes_total else steps_done / max(steps_total, 1))
-        numbers = _counts(connection, [group_id])[group_id]
-        reached += sum(numbers[state] for state in MEMBER_STATES if state not in (WAITING, MOVING, UNDOING))
-        percent = min(99, int(100 * reached / max(sum(numbers.values()), 1)))
-        values = {'percent': max(percent, known.percent), 'bytes_done': done, 'bytes_total': total}
-        if any(getattr(known, name) != value for name, value in values.items()):
-            _update(connection, group_id, values)
-
-
 def others_of(db: Database, group_id: str, pod_id: str, resource_type: str, limit: int) -> list[Routing]:
     """Return live resources of a type in a pod that are no members of a group, the oldest first."""
     routing = Routing.__table__.c
@@ -257,8 +259,9 @@ def others_of(db: Database, group_id: str, pod_id: str, resource_type: str, limi
 
 def followed(db: Database, group_id: str) -> list[Followed]:
     """Return the members whose moves have not ended as far as the group knows, with these moves."""
+    of_move = [_MOVE[field.name] for field in fields(FollowedMove)]
     statement = (
-        sqlalchemy.select(*_MEMBER_TABLE.c, *Move.__table__.c)
+        sqlalchemy.select(*_MEMBER_TABLE.c, *of_move)
         .join(Move.__table__, _MOVE.id == _M.move_id)
         .where(_M.group_id == group_id, _M.state.in_(MEMBER_ACTIVE_STATES))
         .order_by(_M.position)
@@ -266,15 +269,23 @@ def followed(db: Database, group_id: str) -> list[Followed]:
     size = len(_MEMBERS.names)
     with db.reader() as connection:
         rows = [tuple(row) for row in connection.execute(statement)]
-    return [Followed(MoveGroupMember(*row[:size]), Move(*row[size:])) for row in rows]
+    return [Followed(MoveGroupMember(*row[:size]), FollowedMove(*row[size:])) for row in rows]
 
 
-def wave(db: Database, group_id: str) -> int | None:
-    """Return the first wave that has not ended; None if all have."""
-    open_states = (WAITING, *MEMBER_ACTIVE_STATES)
-    first = sqlalchemy.select(sqlalchemy.func.min(_M.wave)).where(_M.group_id == group_id, _M.state.in_(open_states))
+def census(db: Database, group_id: str) -> Census:
+    """Count the members of a group."""
+    counted = (
+        sqlalchemy.select(_M.wave, _M.state, sqlalchemy.func.count())
+        .where(_M.group_id == group_id)
+        .group_by(_M.wave, _M.state)
+    )
+    found, waves = dict.fromkeys(MEMBER_STATES, 0), []
     with db.reader() as connection:
-        return connection.execute(first).scalar()
+        for wave, state, number in connection.execute(counted):
+            found[state] += number
+            if state in _OPEN_STATES:
+                waves.append(wave)
+    return Census(found, min(waves, default=None))
 
 
 def waiting(db: Database, group_id: str, wave: int, now: datetime, limit: int) -> list[MoveGroupMember]:
@@ -336,22 +347,57 @@ def update(db: Database, group_id: str, **values: Any) -> MoveGroup | None:
 
 
 @retry_on_deadlock
-def end(db: Database, group_id: str) -> MoveGroup | None:
-    """End a group whose members have all ended.
+def settle(db: Database, group_id: str) -> dict[str, int] | None:
+    """Write how far a group is, and end it if all its members have ended and it is not paused.
 
-    :returns: the group; None if it has ended already or is paused, or a member has not
+    :returns: state -> number of members; None if the group has ended
     """
     with db.writer() as connection:
         known = _locked(connection, group_id)
-        open_states = (WAITING, *MEMBER_ACTIVE_STATES)
-        is_open = sqlalchemy.select(_M.id).where(_M.group_id == group_id, _M.state.in_(open_states)).limit(1)
-        if known is None or not known.is_active or known.hold or connection.execute(is_open).first() is not None:
+        if known is None or not known.is_active:
             return None
-        state = {'cancel': CANCELLED, 'revert': REVERTED}.get(known.wish, COMPLETED)
-        # Why it was cancelled or reverted remains of interest.
-        reason = known.reason if known.wish else None
-        values = {'state': state, 'percent': 100, 'reason': reason, 'active_key': None, 'ended_at': utcnow()}
-        return _update(connection, group_id, values)
+        counts = _counts(connection, [group_id])[group_id]
+        values = _progress(connection, known, counts)
+        if not known.hold and not any(counts[state] for state in _OPEN_STATES):
+            state = {'cancel': CANCELLED, 'revert': REVERTED}.get(known.wish, COMPLETED)
+            # Why it was cancelled or reverted remains of interest.
+            reason = known.reason if known.wish else None
+            ended = {'state': state, 'percent': 100, 'reason': reason, 'active_key': None, 'ended_at': utcnow()}
+            _update(connection, group_id, {**values, **ended})
+            return None
+        if any(getattr(known, name) != value for name, value in values.items()):
+            _update(connection, group_id, values)
+        return counts
+
+
+def _progress(connection: Connection, group: MoveGroup, counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the percentage of members that have reached the target or an end, and the bytes of the moves."""
+    columns: list[Any] = [_MOVE.bytes_done, _MOVE.bytes_total, _MOVE.steps_done, _MOVE.steps_total, _MOVE.state]
+    of_moves = (
+        sqlalchemy.select(*columns, sqlalchemy.func.count().label('members'))
+        .join(_MEMBER_TABLE, _MOVE.id == _M.move_id)
+        .where(_M.group_id == group.id)
+        .group_by(_MOVE.id, *columns)
+        .subquery()
+        .c
+    )
+    by_bytes = of_moves.bytes_total > 0
+    done = sqlalchemy.case((by_bytes, of_moves.bytes_done), else_=of_moves.steps_done)
+    total = sqlalchemy.case((by_bytes, of_moves.bytes_total), else_=of_moves.steps_total)
+    # The members of the other moves are counted as a whole.
+    ended = (SWITCHED, *MOVE_END_STATES)
+    is_under_way = sqlalchemy.and_(of_moves.state.not_in(ended), total > 0)
+    share = sqlalchemy.case((is_under_way, of_moves.members * 1.0 * done / total), else_=0.0)
+    add = sqlalchemy.func.sum
+    sums = sqlalchemy.select(add(of_moves.bytes_done), add(of_moves.bytes_total), add(share))
+    bytes_done, bytes_total, reached = connection.execute(sums).one()
+    whole = sum(counts[state] for state in MEMBER_STATES if state not in (WAITING, MOVING, UNDOING))
+    percent = min(99, int(100 * (float(reached or 0) + whole) / max(sum(counts.values()), 1)))
+    return {
+        'percent': max(percent, group.percent),
+        'bytes_done': int(bytes_done or 0),
+        'bytes_total': int(bytes_total or 0),
+    }
 
 
 def _update(connection: Connection, group_id: str, values: Mapping[str, Any]) -> MoveGroup | None:

@@ -324,6 +324,36 @@ class MovedResource(Record):
     shown: NullableJson = None
 
 
+class MoveStatus:
+    """What the state of a move says, of ``Move`` and of shorter records."""
+
+    __slots__ = ()
+    state: str
+    is_forward: bool
+    hold: str
+    wish: str
+
+    @property
+    def is_active(self) -> bool:
+        return self.state not in MOVE_END_STATES
+
+    @property
+    def is_switched(self) -> bool:
+        """Whether the target has the resource that tenants see."""
+        return self.state in (SWITCHED, CONFIRMED) or (self.state == ABANDONED and self.is_forward)
+
+    @property
+    def status(self) -> str:
+        """The state as operators see it."""
+        if not self.is_active:
+            return self.state
+        if self.hold:
+            return self.hold
+        if not self.is_forward:
+            return CANCELLING
+        return CONFIRMING if self.wish == 'confirm' and self.state == SWITCHED else self.state
+
+
 @table(
     'moves',
     Index('ix_moves_project_id_created_at', 'project_id', 'created_at'),
@@ -331,7 +361,7 @@ class MovedResource(Record):
     Index('ix_moves_resource_id', 'resource_id'),
 )
 @dataclass(frozen=True, slots=True)
-class Move(Record):
+class Move(MoveStatus, Record):
     """The move of a server with its volumes, or of a detached volume, from one pod to another.
 
     `plan` is made once and never changed; `facts` has what the steps found out. `is_forward` is False while the steps
@@ -368,26 +398,6 @@ class Move(Record):
     updated_at: Time
     ended_at: Time | None
     group_id: Uuid | None = None
-
-    @property
-    def is_active(self) -> bool:
-        return self.state not in MOVE_END_STATES
-
-    @property
-    def is_switched(self) -> bool:
-        """Whether the target has the resource that tenants see."""
-        return self.state in (SWITCHED, CONFIRMED) or (self.state == ABANDONED and self.is_forward)
-
-    @property
-    def status(self) -> str:
-        """The state as operators see it."""
-        if not self.is_active:
-            return self.state
-        if self.hold:
-            return self.hold
-        if not self.is_forward:
-            return CANCELLING
-        return CONFIRMING if self.wish == 'confirm' and self.state == SWITCHED else self.state
 
 
 @table(

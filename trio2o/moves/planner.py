@@ -19,6 +19,7 @@ from trio2o.db import moves as db_moves
 from trio2o.db import routings
 from trio2o.db.database import utcnow
 from trio2o.db.jobs import JobRow
+from trio2o.db.move_groups import FollowedMove
 from trio2o.db.moves import NewItem, Start
 from trio2o.db.records import ABANDONED, PLANNED, Job, Move, Routing
 from trio2o.moves import checks, copying, placement, ports, steps
@@ -191,7 +192,7 @@ def submit(runtime: Runtime, plan: Plan, user_id: str, start: Start | None = Non
     return made
 
 
-def job_of(runtime: Runtime, move: Move) -> JobRow:
+def job_of(runtime: Runtime, move: Move | FollowedMove) -> JobRow:
     """Make the row of the job that goes on with a move; ``notify`` after it is submitted."""
     return runtime.jobs.row(job_types.RUN_MOVE, move.id, {'move_id': move.id, 'pod_id': move.source_pod_id})
 

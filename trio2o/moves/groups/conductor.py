@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trio2o import exception
 from trio2o.db import move_groups, routings
 from trio2o.db import moves as db_moves
 from trio2o.db.database import Database, utcnow
 from trio2o.db.jobs import JobRow
-from trio2o.db.move_groups import NewMember
+from trio2o.db.move_groups import Census, Followed, FollowedMove, NewMember
 from trio2o.db.records import (
     ABANDONED,
     APPLICATION,
@@ -87,24 +88,25 @@ class Conductor:
         if group is None or not group.is_active:
             return None
         options = Options.from_json(group.options)
-        self._follow(group, options)
+        followed = self._follow(group)
+        census = move_groups.census(self._db, group.id)
         if group.wish:
-            self._undo(group)
-            self._say_stuck(group)
+            self._undo(group, followed, census)
+            self._say_stuck(group, followed)
         elif not group.hold:
-            group = self._react(group, options) or group
+            group = self._react(group, options, census) or group
         if not group.wish and not group.hold:
-            self._find_more(group, options)
-            self._begin(group, options)
-        self._confirm(group, options)
-        move_groups.record_progress(self._db, group.id)
-        if move_groups.end(self._db, group.id) is not None:
+            if self._find_more(group, options, census):
+                census = move_groups.census(self._db, group.id)
+            self._begin(group, options, census, followed)
+        self._confirm(group, options, census)
+        counts = move_groups.settle(self._db, group.id)
+        if counts is None:
             LOG.info('Move group %s has ended', group.id)
             return None
-        return self._pause(group)
+        return self._pause(group, counts)
 
-    def _pause(self, group: MoveGroup) -> float:
-        counts = move_groups.counts(self._db, [group.id])[group.id]
+    def _pause(self, group: MoveGroup, counts: Mapping[str, int]) -> float:
         poll = float(self._runtime.conf.moves.poll_seconds)
         if counts[MOVING] or counts[UNDOING] or counts[CONFIRMING] or (counts[WAITING] and not group.hold):
             return poll
@@ -112,33 +114,38 @@ class Conductor:
 
     # -- moves under way --
 
-    def _follow(self, group: MoveGroup, options: Options) -> None:
-        """Write what has become of the moves, and cancel those that are stuck before their switch."""
+    def _follow(self, group: MoveGroup) -> list[Followed]:
+        """Write what has become of the moves, and cancel those that are stuck before their switch.
+
+        :returns: the moves that are under way as before, with their members
+        """
+        found = []
         for member, move in move_groups.followed(self._db, group.id):
             self._check()
-            if move.is_active:
-                self._follow_active(member, move)
-            else:
+            if not move.is_active:
                 self._ended(group, member, move)
-
-    def _follow_active(self, member: MoveGroupMember, move: Move) -> None:
-        if move.hold == STUCK:
-            if move.is_forward and not move.is_switched:
+            elif move.hold == STUCK and move.is_forward and not move.is_switched:
                 # Nobody may be there to look at it, and the server is stopped meanwhile.
                 LOG.warning('Move %s of a group is stuck and is undone: %s', move.id, move.error)
                 self._set(member, state=UNDOING, reason=move.error)
                 self._steer(move, db_moves.cancel)
-                return
-            state = SWITCHED if member.state == CONFIRMING else member.state
-            self._set(member, state=state, reason=f'Move {move.id} is stuck: {move.error}')
-        elif move.status == CONFIRMING:
-            self._set(member, state=CONFIRMING, reason=None)
-        elif member.state == MOVING and move.is_switched:
-            self._set(member, state=SWITCHED, reason=None)
-        elif member.state == MOVING and not move.is_forward:
-            self._set(member, state=UNDOING)
+            else:
+                found.append(Followed(self._follow_active(member, move), move))
+        return found
 
-    def _ended(self, group: MoveGroup, member: MoveGroupMember, move: Move) -> None:
+    def _follow_active(self, member: MoveGroupMember, move: FollowedMove) -> MoveGroupMember:
+        if move.hold == STUCK:
+            state = SWITCHED if member.state == CONFIRMING else member.state
+            return self._set(member, state=state, reason=f'Move {move.id} is stuck: {move.error}')
+        if move.status == CONFIRMING:
+            return self._set(member, state=CONFIRMING, reason=None)
+        if member.state == MOVING and move.is_switched:
+            return self._set(member, state=SWITCHED, reason=None)
+        if member.state == MOVING and not move.is_forward:
+            return self._set(member, state=UNDOING)
+        return member
+
+    def _ended(self, group: MoveGroup, member: MoveGroupMember, move: FollowedMove) -> None:
         if move.is_switched:
             gone = not self._exists(member)
             self._set(member, state=GONE if gone else MOVED, reason=None)
@@ -170,9 +177,9 @@ class Conductor:
 
     # -- what operators want, and failures --
 
-    def _react(self, group: MoveGroup, options: Options) -> MoveGroup | None:
+    def _react(self, group: MoveGroup, options: Options, census: Census) -> MoveGroup | None:
         """Pause or revert a group in which too much has failed. :returns: the group, if it was changed"""
-        counts = move_groups.counts(self._db, [group.id])[group.id]
+        counts = census.counts
         failures = counts[FAILED] + (counts[REFUSED] if group.kind == APPLICATION else 0)
         most = options.max_failures if options.on_failure == CONTINUE else 0
         if failures <= most:
@@ -185,12 +192,13 @@ class Conductor:
         LOG.warning('Move group %s is paused: %s', group.id, reason)
         return move_groups.update(self._db, group.id, hold=PAUSED, reason=reason)
 
-    def _undo(self, group: MoveGroup) -> None:
+    def _undo(self, group: MoveGroup, followed: Sequence[Followed], census: Census) -> None:
         """Begin nothing more, cancel what has not switched and, if that is wanted, revert what has."""
-        move_groups.set_waiting(self._db, group.id, state=UNDONE, reason='It was not begun.')
-        for member, move in move_groups.followed(self._db, group.id):
+        if census.counts[WAITING]:
+            move_groups.set_waiting(self._db, group.id, state=UNDONE, reason='It was not begun.')
+        for member, move in followed:
             self._check()
-            if not move.is_active or not move.is_forward:
+            if not move.is_forward:
                 continue
             if not move.is_switched:
                 self._steer(move, db_moves.cancel)
@@ -198,13 +206,13 @@ class Conductor:
                 self._steer(move, db_moves.revert)
                 self._set(member, state=UNDOING)
 
-    def _confirm(self, group: MoveGroup, options: Options) -> None:
+    def _confirm(self, group: MoveGroup, options: Options, census: Census) -> None:
         """Confirm the moves that have switched, when an operator wants it, and those of an application in time."""
         if group.wish == 'revert':
             return
-        counts = move_groups.counts(self._db, [group.id])[group.id]
-        now, at = utcnow(), group.confirm_at
+        now, at, counts = utcnow(), group.confirm_at, census.counts
         if at is not None and at <= now:
+            # Read once more: some have switched while others began.
             for member, move in move_groups.followed(self._db, group.id):
                 if move.is_active and move.is_switched and move.is_forward and move.wish != 'confirm':
                     self._steer(move, db_moves.confirm)
@@ -216,7 +224,7 @@ class Conductor:
             confirm_at = now + timedelta(seconds=options.confirm_seconds)
             move_groups.update(self._db, group.id, confirm_at=confirm_at)
 
-    def _steer(self, move: Move, verb: Verb) -> None:
+    def _steer(self, move: FollowedMove, verb: Verb) -> None:
         job = planner.job_of(self._runtime, move)
         try:
             verb(self._db, move.id, job)
@@ -227,16 +235,16 @@ class Conductor:
 
     # -- beginning moves --
 
-    def _find_more(self, group: MoveGroup, options: Options) -> None:
+    def _find_more(self, group: MoveGroup, options: Options, census: Census) -> bool:
         """Add what is in a pod that is drained: at first all of it, and what has appeared when all that has ended.
 
         Servers come first. Their volumes, which follow, move with them; the others are moved by themselves.
+
+        :returns: whether there are new members
         """
-        if group.kind != DRAIN or group.source_pod_id is None:
-            return
-        if move_groups.wave(self._db, group.id) is not None:
-            return
-        position = move_groups.last_position(self._db, group.id) + 1
+        if group.kind != DRAIN or group.source_pod_id is None or census.wave is not None:
+            return False
+        first = position = move_groups.last_position(self._db, group.id) + 1
         for kind in selection.DRAINED:
             while True:
                 self._check()
@@ -248,11 +256,11 @@ class Conductor:
                 if not members or not move_groups.add_members(self._db, group.id, members):
                     break
                 position += len(members)
+        return position > first
 
-    def _begin(self, group: MoveGroup, options: Options) -> None:
+    def _begin(self, group: MoveGroup, options: Options, census: Census, followed: Sequence[Followed]) -> None:
         now = utcnow()
-        wave = move_groups.wave(self._db, group.id)
-        if wave is None:
+        if census.wave is None:
             return
         closed = seconds_until_open(options.window, now)
         if closed:
@@ -261,7 +269,9 @@ class Conductor:
         limits = _Limits(self._runtime, group.id, options)
         begun: set[int] = set()
         next_start_at = group.next_start_at
-        for member in move_groups.waiting(self._db, group.id, wave, now, _LOOK_AHEAD):
+        is_full = limits.room <= 0 or not census.counts[WAITING]
+        members = move_groups.waiting(self._db, group.id, census.wave, now, _LOOK_AHEAD) if not is_full else ()
+        for member in members:
             self._check()
             if limits.room <= 0 or (next_start_at is not None and utcnow() < next_start_at):
                 break
@@ -276,18 +286,16 @@ class Conductor:
                 break
             if plan is not None and options.bytes_per_second:
                 next_start_at = utcnow() + timedelta(seconds=plan.bytes / options.bytes_per_second)
-        group = move_groups.get(self._db, group.id) or group
-        self._say(group, self._waits_for(group, wave, options))
+        if begun:
+            group = move_groups.get(self._db, group.id) or group
+            census = move_groups.census(self._db, group.id)
+        is_busy = limits.room < options.parallel
+        self._say(group, None if is_busy else self._waits_for(group, census, followed))
 
     def _is_unwanted(self) -> bool:
         """Whether an operator has paused or ended the group meanwhile."""
         group = move_groups.get(self._db, self._group_id)
         return group is None or not group.is_active or bool(group.wish or group.hold)
-
-    def _under_way(self, group: MoveGroup) -> int:
-        """Count the moves that a pod works for. One that is stuck, or waits for its confirmation, does not count."""
-        moves = {move.id: move for _member, move in move_groups.followed(self._db, group.id)}
-        return sum(move.is_active and not move.is_switched and not move.hold for move in moves.values())
 
     def _begin_one(self, group: MoveGroup, options: Options, member: MoveGroupMember, limits: _Limits) -> Plan | None:
         """Plan and begin the move of a member, or say why not. :returns: the plan of the move; None if none began"""
@@ -335,19 +343,17 @@ class Conductor:
     def _refuse(self, ids: Sequence[int], reason: str) -> None:
         move_groups.set_members(self._db, ids, during=WAITING, state=REFUSED, reason=reason)
 
-    def _waits_for(self, group: MoveGroup, wave: int, options: Options) -> str | None:
-        """Return what a group waits for, for operators; None if its moves are under way."""
-        if self._under_way(group):
-            return None
-        stuck = self._stuck(group)
+    def _waits_for(self, group: MoveGroup, census: Census, followed: Sequence[Followed]) -> str | None:
+        """Return what a group waits for that has no move under way, for operators."""
+        stuck = self._stuck(followed)
         if stuck:
             return stuck
-        counts = move_groups.counts(self._db, [group.id])[group.id]
+        counts, wave = census.counts, census.wave
         if counts[UNDOING]:
             return 'Moves that failed are being undone.'
         if counts[CONFIRMING]:
             return 'The moves that have switched are being confirmed.'
-        if counts[SWITCHED] and counts[WAITING]:
+        if counts[SWITCHED] and counts[WAITING] and wave is not None:
             return f'The moves of wave {wave + 1} wait for their confirmation. Then the next wave begins.'
         if counts[SWITCHED]:
             return 'The moves wait for their confirmation.'
@@ -355,23 +361,26 @@ class Conductor:
             return f'The next move begins at {group.next_start_at.isoformat(timespec="seconds")} (bytes_per_second).'
         return 'Members could not be planned and are tried again soon.' if counts[WAITING] else None
 
-    def _stuck(self, group: MoveGroup) -> str:
+    def _stuck(self, followed: Sequence[Followed]) -> str:
         """Say which moves only an operator can let go on; '' if there is none."""
-        found = sorted({move.id for _member, move in move_groups.followed(self._db, group.id) if move.hold})
+        found = sorted({move.id for _member, move in followed if move.hold})
         return f'Moves are paused or stuck: {", ".join(found[:_FEW])}. Their members say why.' if found else ''
 
-    def _say_stuck(self, group: MoveGroup) -> None:
-        stuck = self._stuck(group)
-        if stuck and not self._under_way(group):
+    def _say_stuck(self, group: MoveGroup, followed: Sequence[Followed]) -> None:
+        stuck = self._stuck(followed)
+        is_busy = any(not move.is_switched and not move.hold for _member, move in followed)
+        if stuck and not is_busy and group.reason != stuck:
             move_groups.update(self._db, group.id, reason=stuck)
 
     def _say(self, group: MoveGroup, reason: str | None) -> None:
         if group.reason != reason and not self._is_unwanted():
             move_groups.update(self._db, group.id, reason=reason)
 
-    def _set(self, member: MoveGroupMember, **values: object) -> None:
+    def _set(self, member: MoveGroupMember, **values: Any) -> MoveGroupMember:
+        """Write columns of a member that are other ones than before. :returns: the member with them"""
         if any(getattr(member, name) != value for name, value in values.items()):
             move_groups.set_members(self._db, [member.id], during=member.state, **values)
+        return replace(member, **values)
 
 
 class _Limits:

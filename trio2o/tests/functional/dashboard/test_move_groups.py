@@ -37,7 +37,7 @@ class TestPages(GroupPagesCase):
         fields = {'hold': 'paused', 'reason': 'Too <b>many</b>', 'percent': 50}
         group = self.drain(list('abcd'), ['moved', 'failed', 'moving'], **fields)
         ended = insert_group(self.db, 'application', ['e'], ['moved'], name='shop').id
-        move_groups.end(self.db, ended)
+        move_groups.settle(self.db, ended)
         self.visitor.sign_in()
         answer = self.visitor.get('/move-groups')
         text = self.shown(answer)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups of moves: what may be asked for in each state, waves, and the begin of a move with its members."""
 
+from collections import Counter
+
 from trio2o.db import move_groups, moves
 from trio2o.db.database import utcnow
 from trio2o.db.move_groups import NewMember
@@ -49,7 +51,7 @@ class TestGroups(DatabaseTest):
             move_groups.AlreadyDraining, self.create, group_id=GROUP.replace('1', '2'), active_key='drain:x'
         )
         self.assertEqual(GROUP, error.group_id)
-        move_groups.end(self.db, GROUP)
+        move_groups.settle(self.db, GROUP)
         self.create(group_id=GROUP.replace('1', '2'), active_key='drain:x')
 
     def test_resource_is_a_member_once(self):
@@ -60,16 +62,16 @@ class TestGroups(DatabaseTest):
     def test_waves_begin_one_after_another(self):
         self.create(member(0), member(1, wave=1), member(2, wave=1))
         first, second, third = self.ids()
-        self.assertEqual(0, move_groups.wave(self.db, GROUP))
+        self.assertEqual(0, move_groups.census(self.db, GROUP).wave)
         for state in ('moving', 'undoing', 'switched'):
             move_groups.set_members(self.db, [first], state=state)
-            self.assertEqual(0, move_groups.wave(self.db, GROUP), state)
+            self.assertEqual(0, move_groups.census(self.db, GROUP).wave, state)
         move_groups.set_members(self.db, [first], state='moved')
-        self.assertEqual(1, move_groups.wave(self.db, GROUP))
+        self.assertEqual(1, move_groups.census(self.db, GROUP).wave)
         waiting = move_groups.waiting(self.db, GROUP, 1, utcnow(), 10)
         self.assertEqual([second, third], [each.id for each in waiting])
         move_groups.set_members(self.db, [second, third], state='refused')
-        self.assertIsNone(move_groups.wave(self.db, GROUP))
+        self.assertIsNone(move_groups.census(self.db, GROUP).wave)
 
     def test_member_that_has_failed_waits_behind_the_others(self):
         self.create(member(0), member(1))
@@ -124,13 +126,34 @@ class TestGroups(DatabaseTest):
         (only,) = self.ids()
         for state in ('waiting', 'moving', 'undoing', 'switched'):
             move_groups.set_members(self.db, [only], state=state)
-            self.assertIsNone(move_groups.end(self.db, GROUP), state)
+            self.assertEqual({state: 1}, +Counter(move_groups.settle(self.db, GROUP)))
         move_groups.set_members(self.db, [only], state='failed')
         move_groups.update(self.db, GROUP, hold='paused')
-        self.assertIsNone(move_groups.end(self.db, GROUP))
+        self.assertEqual({'failed': 1}, +Counter(move_groups.settle(self.db, GROUP)))
         move_groups.update(self.db, GROUP, hold='', wish='cancel')
-        self.assertEqual('cancelled', move_groups.end(self.db, GROUP).state)
+        self.assertIsNone(move_groups.settle(self.db, GROUP))
+        self.assertEqual('cancelled', move_groups.get(self.db, GROUP).state)
         self.assertIsNone(move_groups.update(self.db, GROUP, hold='paused'))
+
+    def test_progress_is_the_share_of_members_and_of_the_bytes_of_their_moves(self):
+        self.create(*(member(at) for at in range(5)))
+        first, second, third, fourth, _waiting = self.ids()
+        other = 'a' * 36
+        self.begin(first, second, bytes_total=100)
+        moves.update(self.db, ID, bytes_done=50)
+        self.begin(third, move_id=other, steps_total=4)
+        moves.update(self.db, other, steps_done=1)
+        move_groups.set_members(self.db, [fourth], state='refused')
+        move_groups.settle(self.db, GROUP)
+        found = move_groups.get(self.db, GROUP)
+        self.assertEqual(
+            (50, 100, int(100 * (2 * 0.5 + 0.25 + 1) / 5)), (found.bytes_done, found.bytes_total, found.percent)
+        )
+        moves.update(self.db, ID, state='switched', bytes_done=100)
+        move_groups.set_members(self.db, [first, second], state='switched')
+        move_groups.settle(self.db, GROUP)
+        found = move_groups.get(self.db, GROUP)
+        self.assertEqual((100, int(100 * (2 + 0.25 + 1) / 5)), (found.bytes_done, found.percent))
 
     def test_resume_tries_failed_and_refused_members_again(self):
         self.create(*(member(at) for at in range(5)))
@@ -168,7 +191,7 @@ class TestGroups(DatabaseTest):
         self.create(member(0))
         move_groups.set_members(self.db, self.ids(), state='moved')
         self.assertEqual(0, move_groups.purge(self.db, utcnow()))
-        move_groups.end(self.db, GROUP)
+        move_groups.settle(self.db, GROUP)
         self.assertEqual(1, move_groups.purge(self.db, utcnow()))
         self.assertIsNone(move_groups.get(self.db, GROUP))
         self.assertEqual([], move_groups.members(self.db, GROUP))
