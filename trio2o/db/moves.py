@@ -315,10 +315,16 @@ def actions_before(db: Database, server_id: str) -> list[tuple[str, Any]]:
     is_switched = sqlalchemy.or_(
         _M.state.in_((SWITCHED, CONFIRMED)), sqlalchemy.and_(_M.state == ABANDONED, _M.is_forward)
     )
-    statement = _MOVES.select.where(_M.resource_id == server_id, is_switched)
+    is_of_server = sqlalchemy.and_(_I.resource_type == 'server', _I.top_id == server_id)
+    ids = sqlalchemy.select(_I.move_id).where(is_of_server).distinct()
+    statement = _MOVES.select.where(_M.id.in_(ids), is_switched)
     with db.reader() as connection:
         moves = _MOVES.all(connection, statement.order_by(_M.created_at.desc()))
-    return [(move.source_pod_id, action) for move in moves for action in move.facts.get('actions') or ()]
+    return [
+        (move.source_pod_id, action)
+        for move in moves
+        for action in (move.facts.get('actions') or {}).get(server_id) or ()
+    ]
 
 
 class UnderWay(NamedTuple):
@@ -471,8 +477,8 @@ def gone(db: Database, item_id: int) -> MoveItem:
 def deleted_by_owner(db: Database, move_id: str, resource_type: str, top_id: str) -> bool:
     """Record that the owner of a resource has deleted it in the target of a switched move.
 
-    If it is what the move is about, the move is confirmed: there is nothing to go back to. If the move goes back, what
-    is in the source is deleted, too, when it ends.
+    If nothing else is left of what the move is about, it is confirmed: there is nothing to go back to. If the move
+    goes back, what is in the source is deleted, too, when it ends.
 
     :returns: whether the move has gone back and ended, so that the resource is still in the source
     """
@@ -485,14 +491,23 @@ def deleted_by_owner(db: Database, move_id: str, resource_type: str, top_id: str
             return not known.is_switched
         those = (_I.move_id == move_id, _I.resource_type == resource_type, _I.top_id == top_id)
         is_source = _I.active_key.is_not(None)
+        both = f'{CONFIRMED},{REVERTED}'
         if not known.is_forward:
-            both = f'{CONFIRMED},{REVERTED}'
             changed(connection, sqlalchemy.update(_ITEM_TABLE).where(*those, is_source).values(delete_on=both))
         elif known.state == SWITCHED:
             changed(connection, sqlalchemy.update(_ITEM_TABLE).where(*those, ~is_source).values(state=GONE))
-            if (known.resource_type, known.resource_id) == (resource_type, top_id):
-                _update(connection, move_id, {'wish': 'confirm', 'hold': ''})
+            if resource_type == known.resource_type:
+                changed(connection, sqlalchemy.update(_ITEM_TABLE).where(*those, is_source).values(delete_on=both))
+                if not _has_left(connection, move_id, resource_type):
+                    _update(connection, move_id, {'wish': 'confirm', 'hold': ''})
         return False
+
+
+def _has_left(connection: Connection, move_id: str, resource_type: str) -> bool:
+    """Whether the target still has something that tenants know, of one type."""
+    in_target = (_I.move_id == move_id, _I.resource_type == resource_type, _I.active_key.is_(None), _I.top_id != '')
+    statement = sqlalchemy.select(_I.id).where(*in_target, _I.state != GONE)
+    return connection.execute(statement.limit(1)).first() is not None
 
 
 @retry_on_deadlock

@@ -404,6 +404,7 @@ class Move(MoveStatus, Record):
     'move_items',
     UniqueConstraint('move_id', 'key', name='uniq_move_items0move_id0key'),
     UniqueConstraint('active_key', name='uniq_move_items0active_key'),
+    Index('ix_move_items_top_id', 'top_id'),
 )
 @dataclass(frozen=True, slots=True)
 class MoveItem(Record):

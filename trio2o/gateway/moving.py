@@ -74,11 +74,11 @@ def check_may_write(call: Call, resource: Resource, top_id: str, is_read: bool, 
     if not is_delete(call, is_about_itself):
         check_not_moving(call, resource, top_id)
     move = db_moves.get(runtime.db, move_id)
-    if move is not None and (move.resource_type, move.resource_id) != (resource.type, top_id):
+    if move is not None and move.resource_type != resource.type:
         # A volume of a server that moves.
         check_not_moving(call, resource, top_id)
     if move is not None and _cancel(call, move):
-        _give_ports_back(call, move)
+        _give_ports_back(call, move, top_id)
         return False
     # This process may not know yet that the move has switched: then the delete has to reach the target.
     runtime.registry.refresh()
@@ -98,7 +98,7 @@ def _cancel(call: Call, move: Move) -> bool:
     return True
 
 
-def _give_ports_back(call: Call, move: Move) -> None:
+def _give_ports_back(call: Call, move: Move, top_id: str) -> None:
     """Let Nova of the source find the ports of a server that it deletes, which the move has taken from it.
 
     A failure is only logged: then the ports stay, and belong to no server.
@@ -106,11 +106,14 @@ def _give_ports_back(call: Call, move: Move) -> None:
     bindings, runtime = move.facts.get('ports'), call.runtime
     pod = runtime.registry.snapshot().by_id.get(move.source_pod_id)
     neutron = shared_api(runtime.identity, runtime.pod_endpoints, pod.name, NETWORK) if pod and bindings else None
-    if neutron is None:
+    if neutron is None or bindings is None:
         return
-    copies = {item.bottom_id for item in db_moves.items(runtime.db, move.id) if item.key == 'target/server'}
+    servers = [item for item in db_moves.items(runtime.db, move.id) if item.top_id == top_id]
+    before = {item.bottom_id for item in servers if item.is_source}
+    copies = {item.bottom_id for item in servers if not item.is_source}
+    own = {port_id: binding for port_id, binding in bindings.items() if binding.get('device_id') in before}
     try:
-        port_bindings.give_back(neutron, bindings, {'', None, *copies})
+        port_bindings.give_back(neutron, own, {'', None, *copies})
     except (PodRefused, exception.PodError, exception.ServiceUnavailable) as error:
         LOG.warning('Move %s: the ports of a server that is deleted are not given back: %s', move.id, error)
 

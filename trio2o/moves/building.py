@@ -116,31 +116,34 @@ class VerifyVolume(Step):
 
 
 class VerifyImage(Step):
-    """See that the image of the root disk is still the one that Nova made."""
+    """See that the image of a local root disk is still the one that Nova made."""
 
     state = VERIFIED
 
-    def __init__(self) -> None:
-        super().__init__('verify image of the root disk')
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f'verify image of server {server_id}')
+        self.server_id = server_id
 
     def run(self, work: Work) -> None:
-        image = copying.wait_for_image(copying.glance_of(work.target), copying.image_of(work))
-        if image['os_hash_value'] != copying.checksum_of(work, 'root') or image['size'] != work.facts['root_bytes']:
-            raise Unfit('The image of the root disk has changed. Cancel the move.')
+        image = copying.wait_for_image(copying.glance_of(work.target), copying.image_of(work, self.server_id))
+        before = copying.checksum_of(work, self.server_id), work.facts[f'root_bytes/{self.server_id}']
+        if (image['os_hash_value'], image['size']) != before:
+            raise Unfit(f'The image of the root disk of server {self.server_id} has changed. Cancel the move.')
 
 
 class BuildKeyPair(Step):
     """Register the public key under Trio2o's user, under a name that no user of a project has."""
 
-    def __init__(self) -> None:
-        super().__init__('key pair')
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f'key pair of server {server_id}')
+        self.server_id = server_id
 
     def run(self, work: Work) -> None:
-        key = 'target/keypair'
+        key = f'target/keypair/{self.server_id}'
         if key not in work.ledger.items:
             return
-        name = _key_pair_name(work)
-        server = show_server(work.source, work.source_server) or {}
+        name = _key_pair_name(work, key)
+        server = show_server(work.source, work.source_server(self.server_id)) or {}
         owner, given = quote(str(server.get('user_id'))), quote(str(server.get('key_name')), safe='')
         api = work.target.tenant_compute
 
@@ -160,16 +163,17 @@ class BuildKeyPair(Step):
         work.ledger.make(key, create, find)
 
     def undo(self, work: Work) -> None:
-        delete_key_pair(work)
+        delete_key_pair(work, f'target/keypair/{self.server_id}')
 
 
-def _key_pair_name(work: Work) -> str:
-    return f'trio2o-move-{work.move.id}'
+def _key_pair_name(work: Work, key: str) -> str:
+    """Return a name of the characters that Nova allows."""
+    return f'trio2o-move-{work.move.id}-{key.rpartition("/")[2]}'
 
 
-def delete_key_pair(work: Work) -> None:
-    """Delete the key pair of the move."""
-    api, name, key = work.target.tenant_compute, _key_pair_name(work), 'target/keypair'
+def delete_key_pair(work: Work, key: str) -> None:
+    """Delete a key pair of the ledger."""
+    api, name = work.target.tenant_compute, _key_pair_name(work, key)
     if key in work.ledger.items and not work.ledger.is_gone(key):
         work.ledger.delete(
             key,
@@ -180,13 +184,15 @@ def delete_key_pair(work: Work) -> None:
 
 
 class BuildServer(Step):
-    """Nova makes the server in the target, and it boots."""
+    """Nova makes a server in the target, and it boots."""
 
-    def __init__(self) -> None:
-        super().__init__('server')
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f'server {server_id}')
+        self.server_id = server_id
+        self.key = f'target/server/{server_id}'
 
     def run(self, work: Work) -> None:
-        key, api = 'target/server', work.target.tenant_compute
+        key, api = self.key, work.target.tenant_compute
         source = self._source(work)
         before = source.server
         assert before is not None
@@ -215,12 +221,13 @@ class BuildServer(Step):
     def _hints(self, work: Work, before: Item) -> dict[str, Any]:
         found = placement.read(work.runtime.db, work.source, work.target, before, work.move.project_id)
         if found.group is not None and found.group.policy == placement.AFFINITY:
-            work.note(affinity_group=found.group.id)
+            work.note(**{f'affinity_group/{self.server_id}': found.group.id})
         return placement.hints_of(work, found)
 
     def _source(self, work: Work) -> Source:
-        source = read_server(work.source, work.move.resource_id, work.source_server)
-        work.note(port_tags={each['port_id']: each.get('tag') for each in source.interfaces if each.get('tag')})
+        source = read_server(work.source, self.server_id, work.source_server(self.server_id))
+        tags = {each['port_id']: each['tag'] for each in source.interfaces if each.get('tag')}
+        work.note(port_tags={**(work.facts.get('port_tags') or {}), **tags})
         return source
 
     def _complete(self, work: Work, server: Item, before: Item) -> None:
@@ -228,7 +235,7 @@ class BuildServer(Step):
         api, path = work.target.tenant_compute, f'/servers/{server["id"]}'
         if MARKER in (server.get('metadata') or {}):
             api.send('DELETE', f'{path}/metadata/{quote(MARKER)}', '2.1')
-        if work.facts.get('power') == 'SHUTOFF' and server['status'] == 'ACTIVE':
+        if work.facts.get(f'power/{self.server_id}') == 'SHUTOFF' and server['status'] == 'ACTIVE':
             api.send('POST', f'{path}/action', '2.1', {'os-stop': None})
             raise Wait('the server to stop')
         if before.get('locked') and not server.get('locked'):
@@ -236,10 +243,10 @@ class BuildServer(Step):
             api.send('POST', f'{path}/action', '2.73', {'lock': {'locked_reason': reason} if reason else None})
 
     def undo(self, work: Work) -> None:
-        if 'affinity_group' in work.facts:
-            placement.hold_affinity(work, work.facts['affinity_group'], work.source)
+        if group := work.facts.get(f'affinity_group/{self.server_id}'):
+            placement.hold_affinity(work, group, work.source)
         # If its owner has deleted the one in the source meanwhile, that one has its ports back.
-        delete_server_of(work, work.target, 'target/server')
+        delete_server_of(work, work.target, self.key)
 
 
 def delete_server_of(work: Work, site: Site, key: str) -> None:
@@ -276,8 +283,9 @@ def check_keeps_volumes(work: Work) -> None:
 
     :raises Unfit: it would delete one with the server
     """
-    for volume_id in _deleted_with_server(work, work.target, 'target/server'):
-        _check_keeps(work.target, volume_id)
+    for server_id in work.servers:
+        for volume_id in _deleted_with_server(work, work.target, f'target/server/{server_id}'):
+            _check_keeps(work.target, volume_id)
 
 
 def _check_keeps(site: Site, volume_id: str) -> None:
@@ -324,14 +332,14 @@ def _server(work: Work, source: Source, metadata: Mapping[str, Any]) -> dict[str
         'name': before['name'],
         'flavorRef': source.flavor['id'],
         'metadata': dict(metadata),
-        'networks': ports.networks_of(work),
+        'networks': ports.networks_of(work, source.top_id),
         'description': before.get('description'),
         'OS-DCF:diskConfig': before.get('OS-DCF:diskConfig', 'MANUAL'),
         'config_drive': bool(before.get('config_drive')),
         'block_device_mapping_v2': _devices(work, source),
     }
     if source.has_local_root:
-        document['imageRef'] = copying.image_of(work)
+        document['imageRef'] = copying.image_of(work, source.top_id)
     zone, host = target.pod.zone_in('compute'), str(work.plan.get('host') or '')
     takes_host = target.compute.can(_HOST_VERSION)
     given = {
@@ -341,7 +349,7 @@ def _server(work: Work, source: Source, metadata: Mapping[str, Any]) -> dict[str
         'accessIPv4': before.get('accessIPv4'),
         'accessIPv6': before.get('accessIPv6'),
         'user_data': before.get('OS-EXT-SRV-ATTR:user_data'),
-        'key_name': work.ledger.id('target/keypair'),
+        'key_name': work.ledger.id(f'target/keypair/{source.top_id}'),
         'tags': before.get('tags'),
         'trusted_image_certificates': before.get('trusted_image_certificates'),
     }
@@ -355,7 +363,7 @@ def _devices(work: Work, source: Source) -> list[dict[str, Any]]:
     if source.has_local_root:
         found.append(
             {
-                'uuid': copying.image_of(work),
+                'uuid': copying.image_of(work, source.top_id),
                 'source_type': 'image',
                 'destination_type': 'local',
                 'boot_index': 0,

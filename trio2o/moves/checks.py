@@ -18,7 +18,7 @@ from trio2o.moves import placement, requested
 from trio2o.moves.placement import Placement
 from trio2o.moves.requested import Requested
 from trio2o.moves.sites import Site
-from trio2o.moves.source import HOSTNAME_VERSION, Disk, Source, has_snapshots
+from trio2o.moves.source import HOSTNAME_VERSION, Disk, Source, disks_of, has_snapshots
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.usage import BACKEND_SPEC
 from trio2o.resources import Item
@@ -29,6 +29,8 @@ BLOCKER, LOSS, NOTE = 'blocker', 'loss', 'note'
 
 #: The oldest microversion of a target whose servers can have the tags, names and descriptions of any other.
 _OLDEST_TARGET = '2.52'
+#: Since then a server can be created with a volume that other servers use.
+_SHARED_VERSION = '2.60'
 _MOVABLE_SERVERS = ('ACTIVE', 'SHUTOFF')
 _MOVABLE_VOLUMES = ('available', 'in-use')
 #: Pairs of metadata that a pod allows by default; a move adds one for some time.
@@ -52,18 +54,19 @@ class Finding:
 class Inspection:
     """What the checks look at.
 
-    :ivar ports: the ports of the server, as Neutron shows them; None: Neutron was not asked
+    :ivar sources: a volume, or servers that are moved together
+    :ivar ports: the ports of each server, as Neutron shows them, by its id; without those that were not asked for
     :ivar room: free capacity of pods; ``promised``: what other moves to the target request and have not
         built
     """
 
     source_site: Site
     target_site: Site
-    source: Source
-    ports: list[Item] | None
+    sources: Sequence[Source]
+    ports: Mapping[str, list[Item]]
     room: Room
     promised: Sequence[Requested]
-    placement: Placement
+    placements: Mapping[str, Placement]
 
     @cached_property
     def types(self) -> dict[str, Mapping[str, Any]]:
@@ -76,18 +79,36 @@ class Inspection:
     def requested(self) -> list[Requested]:
         """What the target has to have free."""
         backends: dict[str, str] = {}
-        if any(disk.volume.get('volume_type') for disk in self.source.disks):
+        if any(disk.volume.get('volume_type') for disk in self.disks):
             backends = {name: str(specs.get(BACKEND_SPEC) or '') for name, specs in self.types.items()}
-        return [*requested.of_server(self.source), *requested.of_volumes(self.source, backends)]
+        of_servers = [each for source in self.sources for each in requested.of_server(source)]
+        return [*of_servers, *requested.of_volumes(self.disks, backends)]
+
+    @cached_property
+    def disks(self) -> list[Disk]:
+        return disks_of(self.sources)
+
+    @property
+    def project_id(self) -> str:
+        return self.sources[0].project_id
+
+    def other_servers(self, disk: Disk) -> list[str]:
+        """Return the ids in the source of the servers that use a volume and are not moved with it."""
+        ours = {str(source.server['id']) for source in self.sources if source.server is not None}
+        attached = (str(each.get('server_id')) for each in disk.volume.get('attachments') or ())
+        return [server_id for server_id in attached if server_id not in ours]
 
 
 Check = Callable[[Inspection], Iterator[Finding]]
+ServerCheck = Callable[[Inspection, Source], Iterator[Finding]]
 
 
 def find_all(inspection: Inspection) -> list[Finding]:
     """Return the findings of all checks, the blockers first."""
-    checks = COMMON if inspection.source.server is None else (*COMMON, *OF_SERVERS)
-    found = [finding for check in checks for finding in check(inspection)]
+    found = [finding for check in COMMON for finding in check(inspection)]
+    for source in inspection.sources:
+        if source.server is not None:
+            found += [finding for check in OF_SERVERS for finding in check(inspection, source)]
     return sorted(found, key=lambda finding: (BLOCKER, LOSS, NOTE).index(finding.level))
 
 
@@ -99,9 +120,9 @@ def _access(look: Inspection) -> Iterator[Finding]:
             yield Finding(
                 BLOCKER,
                 'access',
-                f"Keystone gives Trio2o's user of pod {site.pod.name} no token for project {look.source.project_id}: "
+                f"Keystone gives Trio2o's user of pod {site.pod.name} no token for project {look.project_id}: "
                 'give it the role admin in the project.',
-                look.source.project_id,
+                look.project_id,
             )
 
 
@@ -109,7 +130,7 @@ def _target_pod(look: Inspection) -> Iterator[Finding]:
     pod = look.target_site.pod
     if not pod.is_enabled:
         yield Finding(BLOCKER, 'pod_state', f'Pod {pod.name} is {pod.record.state}, so nothing is created in it.')
-    wanted = {'volume'} if look.source.server is None else {'compute', 'volume'}
+    wanted = {'volume'} if look.sources[0].server is None else {'compute', 'volume'}
     for service in sorted(wanted - pod.endpoints.keys()):
         yield Finding(BLOCKER, 'endpoint', f'Pod {pod.name} has no {service} endpoint.')
 
@@ -123,22 +144,29 @@ def _glance(look: Inspection) -> Iterator[Finding]:
 
 
 def _volumes(look: Inspection) -> Iterator[Finding]:
-    for disk in look.source.disks:
+    for disk in look.disks:
         for code, is_found, text in _VOLUME_CHECKS:
             if is_found(disk.volume):
                 yield Finding(BLOCKER, code, text.format(status=disk.volume.get('status')), disk.top_id)
+        yield from _shared(look, disk)
         yield from _snapshots(look, disk)
         yield from _volume_type(look, disk)
 
 
-def _has_several_attachments(volume: Item) -> bool:
-    return len(volume.get('attachments') or ()) > 1
+def _shared(look: Inspection, disk: Disk) -> Iterator[Finding]:
+    ids_up = look.source_site.pod.ids_up
+    others = [ids_up.get(each, each) for each in look.other_servers(disk)]
+    if others:
+        text = f'The volume is also attached to {", ".join(others)}: move all of its servers together, as one group.'
+        yield Finding(BLOCKER, 'multiattach', text, disk.top_id)
+    elif len(disk.volume.get('attachments') or ()) > 1 and not look.target_site.compute.can(_SHARED_VERSION):
+        text = f'Nova of pod {look.target_site.pod.name} cannot attach a volume to several servers.'
+        yield Finding(BLOCKER, 'microversion', text, disk.top_id)
 
 
 _VOLUME_CHECKS: tuple[tuple[str, Callable[[Item], Any], str], ...] = (
     ('state', lambda volume: volume.get('status') not in _MOVABLE_VOLUMES, 'The volume is {status}.'),
     ('encryption', lambda volume: volume.get('encrypted'), 'The volume is encrypted: its key is in the source.'),
-    ('multiattach', _has_several_attachments, 'The volume is attached to several servers.'),
     ('group', lambda volume: volume.get('group_id'), 'The volume belongs to a group of volumes.'),
     ('group', lambda volume: volume.get('consistencygroup_id'), 'The volume belongs to a consistency group.'),
     (
@@ -169,16 +197,19 @@ def _volume_type(look: Inspection, disk: Disk) -> Iterator[Finding]:
 
 def _quota(look: Inspection) -> Iterator[Finding]:
     """What the target allows the project. The quota that tenants see counts the resource once throughout."""
-    source, target = look.source, look.target_site
-    project = quote(source.project_id, safe='')
+    target, project = look.target_site, quote(look.project_id, safe='')
     wanted: list[tuple[Any, str, Mapping[str, int]]] = []
-    if source.disks:
-        size = sum(int(disk.volume['size']) for disk in source.disks)
+    if look.disks:
+        size = sum(int(disk.volume['size']) for disk in look.disks)
         path = f'/os-quota-sets/{project}?usage=true'
-        wanted.append((target.volume, path, {'volumes': len(source.disks), 'gigabytes': size}))
-    if source.server is not None and source.flavor:
-        flavor = source.flavor
-        amounts = {'instances': 1, 'cores': int(flavor['vcpus']), 'ram': int(flavor['ram'])}
+        wanted.append((target.volume, path, {'volumes': len(look.disks), 'gigabytes': size}))
+    flavors = [source.flavor for source in look.sources if source.server is not None and source.flavor]
+    if flavors:
+        amounts = {
+            'instances': len(flavors),
+            'cores': sum(int(flavor['vcpus']) for flavor in flavors),
+            'ram': sum(int(flavor['ram']) for flavor in flavors),
+        }
         wanted.append((target.compute, f'/os-quota-sets/{project}/detail', amounts))
     for api, path, needed in wanted:
         try:
@@ -202,27 +233,27 @@ def _capacity(look: Inspection) -> Iterator[Finding]:
         yield Finding(BLOCKER, 'capacity', f'Pod {pod.name} has not enough capacity: {short}.')
 
 
-def _state(look: Inspection) -> Iterator[Finding]:
-    server = _server(look)
+def _state(look: Inspection, source: Source) -> Iterator[Finding]:
+    server = _server(source)
     status, task = server.get('status'), server.get('OS-EXT-STS:task_state')
     if status not in _MOVABLE_SERVERS:
         text = f'The server is {status}: only servers that are {" or ".join(_MOVABLE_SERVERS)} can be moved.'
-        yield Finding(BLOCKER, 'state', text, look.source.top_id)
+        yield Finding(BLOCKER, 'state', text, source.top_id)
     elif task:
-        yield Finding(BLOCKER, 'state', f'The server is busy: {task}.', look.source.top_id)
+        yield Finding(BLOCKER, 'state', f'The server is busy: {task}.', source.top_id)
     if server.get('locked'):
-        yield Finding(NOTE, 'locked', 'The server is locked, and will be locked in the target.', look.source.top_id)
-    if not look.source.has_local_root and not any(disk.is_boot for disk in look.source.disks):
-        yield Finding(BLOCKER, 'root', 'Nova does not say which volume the server boots from.', look.source.top_id)
+        yield Finding(NOTE, 'locked', 'The server is locked, and will be locked in the target.', source.top_id)
+    if not source.has_local_root and not any(disk.is_boot for disk in source.disks):
+        yield Finding(BLOCKER, 'root', 'Nova does not say which volume the server boots from.', source.top_id)
     if len(server.get('metadata') or ()) >= _MOST_METADATA:
         text = 'The server has as many metadata as pods allow, and a move needs one more.'
-        yield Finding(BLOCKER, 'metadata', text, look.source.top_id)
+        yield Finding(BLOCKER, 'metadata', text, source.top_id)
 
 
-def _flavor(look: Inspection) -> Iterator[Finding]:
-    flavor, target = look.source.flavor, look.target_site
+def _flavor(look: Inspection, source: Source) -> Iterator[Finding]:
+    flavor, target = source.flavor, look.target_site
     if not flavor:
-        yield Finding(BLOCKER, 'flavor', 'The flavor of the server was deleted.', look.source.top_id)
+        yield Finding(BLOCKER, 'flavor', 'The flavor of the server was deleted.', source.top_id)
         return
     if target.compute.find(f'/flavors/{quote(str(flavor["id"]), safe="")}', '2.1') is None:
         yield Finding(BLOCKER, 'flavor', f'Pod {target.pod.name} has no flavor {flavor["id"]}.')
@@ -230,42 +261,42 @@ def _flavor(look: Inspection) -> Iterator[Finding]:
     for name in specs:
         if name.startswith(_DEVICES):
             text = f'The flavor gives servers a device of their host ({name}).'
-            yield Finding(BLOCKER, 'device', text, look.source.top_id)
+            yield Finding(BLOCKER, 'device', text, source.top_id)
         if name in _TPM:
             text = f'The server has a virtual TPM ({name}), whose secrets are in the source.'
-            yield Finding(BLOCKER, 'vtpm', text, look.source.top_id)
+            yield Finding(BLOCKER, 'vtpm', text, source.top_id)
     if int(flavor.get('OS-FLV-EXT-DATA:ephemeral') or 0):
-        yield Finding(LOSS, 'ephemeral', 'The ephemeral disk will be empty.', look.source.top_id)
+        yield Finding(LOSS, 'ephemeral', 'The ephemeral disk will be empty.', source.top_id)
     if flavor.get('swap'):
-        yield Finding(NOTE, 'swap', 'The swap disk will be empty.', look.source.top_id)
+        yield Finding(NOTE, 'swap', 'The swap disk will be empty.', source.top_id)
 
 
-def _microversions(look: Inspection) -> Iterator[Finding]:
+def _microversions(look: Inspection, source: Source) -> Iterator[Finding]:
     target = look.target_site
     if not target.compute.can(_OLDEST_TARGET):
         text = f'Nova of pod {target.pod.name} is older than microversion {_OLDEST_TARGET}.'
         yield Finding(BLOCKER, 'microversion', text)
     elif not target.compute.can(HOSTNAME_VERSION):
-        hostname = _server(look).get('OS-EXT-SRV-ATTR:hostname')
+        hostname = _server(source).get('OS-EXT-SRV-ATTR:hostname')
         text = f'Nova of pod {target.pod.name} makes the host name from the name: it may not be {hostname}.'
         yield Finding(LOSS, 'hostname', text)
 
 
-def _shares(look: Inspection) -> Iterator[Finding]:
+def _shares(look: Inspection, source: Source) -> Iterator[Finding]:
     api = look.source_site.compute
     if not api.can('2.97'):
         return
-    shares = json_body.objects_at(api.get(f'/servers/{_server(look)["id"]}/shares', '2.97'), 'shares')
+    shares = json_body.objects_at(api.get(f'/servers/{_server(source)["id"]}/shares', '2.97'), 'shares')
     if shares:
         text = 'The server has shares of Manila, which are detached first by their owner.'
-        yield Finding(BLOCKER, 'shares', text, look.source.top_id)
+        yield Finding(BLOCKER, 'shares', text, source.top_id)
 
 
-def _server_group(look: Inspection) -> Iterator[Finding]:
-    group = look.placement.group
-    if look.placement.lost_group:
+def _server_group(look: Inspection, source: Source) -> Iterator[Finding]:
+    group = look.placements[source.top_id].group
+    if look.placements[source.top_id].lost_group:
         text = 'The server leaves its server group, of which the target can have no copy.'
-        yield Finding(LOSS, 'server_group', text, look.placement.lost_group)
+        yield Finding(LOSS, 'server_group', text, look.placements[source.top_id].lost_group)
     if group is None or not group.others:
         return
     if group.policy == placement.AFFINITY:
@@ -276,25 +307,25 @@ def _server_group(look: Inspection) -> Iterator[Finding]:
         yield Finding(NOTE, 'server_group', 'Other servers of the group stay where they are.', group.id)
 
 
-def _scheduler_hints(look: Inspection) -> Iterator[Finding]:
-    for name in look.placement.left_out:
+def _scheduler_hints(look: Inspection, source: Source) -> Iterator[Finding]:
+    for name in look.placements[source.top_id].left_out:
         text = f'The scheduler hint {name} is about the source, and is left out.'
-        yield Finding(LOSS, 'scheduler_hint', text, look.source.top_id)
+        yield Finding(LOSS, 'scheduler_hint', text, source.top_id)
 
 
-def _ports(look: Inspection) -> Iterator[Finding]:
-    if not look.source.interfaces:
+def _ports(look: Inspection, source: Source) -> Iterator[Finding]:
+    if not source.interfaces:
         return
     ours, theirs = look.source_site.network, look.target_site.network
     if ours is None or theirs is None or ours.root != theirs.root:
         text = 'The pods do not share one Neutron, which has the ports of the server.'
         yield Finding(BLOCKER, 'network_service', text)
         return
-    known = {port['id'] for port in look.ports or ()}
-    for interface in look.source.interfaces:
+    known = {port['id'] for port in look.ports.get(source.top_id, ())}
+    for interface in source.interfaces:
         if interface['port_id'] not in known:
             yield Finding(BLOCKER, 'port', 'Neutron does not know this port of the server.', interface['port_id'])
-    for port in look.ports or ():
+    for port in look.ports.get(source.top_id, ()):
         if port.get('binding:vnic_type', 'normal') != 'normal':
             text = f'The port is bound to a device of the host ({port["binding:vnic_type"]}).'
             yield Finding(BLOCKER, 'device', text, port['id'])
@@ -304,38 +335,38 @@ def _ports(look: Inspection) -> Iterator[Finding]:
             yield Finding(BLOCKER, 'port', 'The port is the parent of a trunk.', port['id'])
 
 
-def _user(look: Inspection) -> Iterator[Finding]:
-    server = _server(look)
+def _user(look: Inspection, source: Source) -> Iterator[Finding]:
+    server = _server(source)
     yield Finding(
         NOTE,
         'instance_id',
         'The guest sees a new instance id: cloud-init runs again what it runs once for each instance, unless '
         'manual_cache_clean is set.',
-        look.source.top_id,
+        source.top_id,
     )
     yield Finding(
         NOTE,
         'user',
         "In the target the server belongs to Trio2o's user. Trio2o shows its owner and the name of its key pair.",
-        look.source.top_id,
+        source.top_id,
     )
     if server.get('status') == 'SHUTOFF':
         text = 'The server runs for a moment in the target before it is stopped again.'
-        yield Finding(NOTE, 'power_state', text, look.source.top_id)
+        yield Finding(NOTE, 'power_state', text, source.top_id)
     if server.get('config_drive'):
         text = 'The config drive is made again. Files that were given at its creation are not in it.'
-        yield Finding(NOTE, 'config_drive', text, look.source.top_id)
-    yield Finding(NOTE, 'console_log', 'The console log begins again.', look.source.top_id)
+        yield Finding(NOTE, 'config_drive', text, source.top_id)
+    yield Finding(NOTE, 'console_log', 'The console log begins again.', source.top_id)
 
 
-def _server(look: Inspection) -> Item:
-    assert look.source.server is not None
-    return look.source.server
+def _server(source: Source) -> Item:
+    assert source.server is not None
+    return source.server
 
 
 #: In an order in which the first blockers explain the later ones.
 COMMON: tuple[Check, ...] = (_access, _target_pod, _glance, _volumes, _quota, _capacity)
-OF_SERVERS: tuple[Check, ...] = (
+OF_SERVERS: tuple[ServerCheck, ...] = (
     _state,
     _flavor,
     _microversions,

@@ -63,7 +63,8 @@ class Compare(Step):
     state = BUILT
 
     def run(self, work: Work) -> None:
-        work.note(differences=[*self._of_server(work), *self._of_volumes(work)])
+        of_servers = [text for server_id in work.servers for text in self._of_server(work, server_id)]
+        work.note(differences=[*of_servers, *self._of_volumes(work)])
         if work.facts['differences']:
             raise Unfit(f'The target differs from the source: {"; ".join(work.facts["differences"])}.')
 
@@ -78,29 +79,27 @@ class Compare(Step):
             if moved_at is not None and utcnow() < moved_at + timedelta(seconds=seconds_until_known(work)):
                 raise Wait('all services to use the source')
 
-    def _of_server(self, work: Work) -> Iterable[str]:
-        if 'target/server' not in work.ledger.items:
-            return
-        before = show_server(work.source, work.source_server)
-        after = show_server(work.target, work.ledger.id('target/server'))
+    def _of_server(self, work: Work, server_id: str) -> Iterable[str]:
+        before = show_server(work.source, work.source_server(server_id))
+        after = show_server(work.target, work.target_server(server_id))
         if before is None or after is None:
-            raise Unfit('The server was deleted.')
+            raise Unfit(f'Server {server_id} was deleted.')
         if is_being_deleted(before):
-            raise Unfit('The server is being deleted in the source.')
+            raise Unfit(f'Server {server_id} is being deleted in the source.')
         # The source has no ports any more.
-        ports.check_in_target(work, after)
+        ports.check_in_target(work, server_id, after)
         excused = {'server_groups', 'scheduler_hints'}
-        if work.plan['ports']:
+        if ports.networks_of(work, server_id) != 'none':
             excused |= {'addresses', 'security_groups'}
         if not work.target.compute.can(HOSTNAME_VERSION):
             excused.add('OS-EXT-SRV-ATTR:hostname')
-        yield from differences('server', before, after, excused)
+        yield from differences(f'server {server_id}', before, after, excused)
         placed = placement.read(work.runtime.db, work.source, work.target, before, work.move.project_id)
         yield from placement.differences(work, placed, after)
-        wanted = {work.ledger.id(f'target/volume/{disk["id"]}') for disk in work.plan['volumes']}
+        wanted = {work.ledger.id(f'target/volume/{disk_id}') for disk_id in work.disks_of(server_id)}
         attached = {str(volume.get('id')) for volume in after.get('os-extended-volumes:volumes_attached') or ()}
         if attached != wanted:
-            yield f'server: the volumes {sorted(wanted)} should be attached, and {sorted(attached)} are'
+            yield f'server {server_id}: the volumes {sorted(wanted)} should be attached, and {sorted(attached)} are'
 
     def _of_volumes(self, work: Work) -> Iterable[str]:
         for disk in work.plan['volumes']:

@@ -10,7 +10,7 @@ Another channel is another module with the names ``NAME``, ``items``, ``bytes_of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +18,7 @@ from trio2o.db.moves import NewItem
 from trio2o.db.records import COPIED
 from trio2o.moves.ledger import MARKER, Unfit, Wait, marked
 from trio2o.moves.sites import Site
-from trio2o.moves.source import Source, find_volume
+from trio2o.moves.source import Source, disks_of, find_volume
 from trio2o.moves.step import Step, Work
 from trio2o.pods.podapi import PodApi
 from trio2o.pods.shared_api import SharedApi
@@ -28,32 +28,31 @@ from trio2o.web import json_body
 NAME = 'image'
 #: What only the move needs goes when it ends, however it ends.
 _BOTH = 'confirmed,reverted'
-_ROOT = 'root'
 
 
-def items(source: Source, source_site: Site, target_site: Site) -> list[NewItem]:
-    """Return what the channel makes."""
-    found = []
-    if source.has_local_root:
-        found.append(NewItem(f'image/{_ROOT}', source_site.pod.id, 'image', '', delete_on=_BOTH))
-    for disk in source.disks:
+def items(sources: Sequence[Source], source_site: Site, target_site: Site) -> list[NewItem]:
+    """Return what the channel makes. The image of a local root disk has the id of its server in its key."""
+    found = [
+        NewItem(f'image/{source.top_id}', source_site.pod.id, 'image', '', delete_on=_BOTH)
+        for source in sources
+        if source.has_local_root
+    ]
+    for disk in disks_of(sources):
         for kind, resource_type in (('snapshot', 'snapshot'), ('copy', 'volume'), ('image', 'image')):
             found.append(NewItem(f'{kind}/{disk.top_id}', source_site.pod.id, resource_type, '', delete_on=_BOTH))
         found.append(NewItem(f'check/{disk.top_id}', target_site.pod.id, 'image', '', delete_on=_BOTH))
     return found
 
 
-def bytes_of(source: Source, is_verified: bool) -> int:
+def bytes_of(sources: Sequence[Source], is_verified: bool) -> int:
     """Return the bytes that are copied."""
-    size = sum(disk.bytes for disk in source.disks) * (2 if is_verified else 1)
-    if source.has_local_root:
-        size += int(source.flavor.get('disk') or 0) << 30
-    return size
+    roots = sum(int(source.flavor.get('disk') or 0) << 30 for source in sources if source.has_local_root)
+    return roots + sum(disk.bytes for disk in disks_of(sources)) * (2 if is_verified else 1)
 
 
 def steps(plan: Mapping[str, Any]) -> list[Step]:
     """Return the steps that make images of all disks."""
-    found: list[Step] = [RootImage()] if plan['has_local_root'] else []
+    found: list[Step] = [RootImage(server['id']) for server in plan['servers'] if server['has_local_root']]
     for disk in plan['volumes']:
         found += [Snapshot(disk['id']), Copy(disk['id']), Upload(disk), Tidy(disk['id'])]
     if found:
@@ -61,8 +60,11 @@ def steps(plan: Mapping[str, Any]) -> list[Step]:
     return found
 
 
-def image_of(work: Work, disk_id: str = _ROOT) -> str:
-    """Return the id of the image that has the bytes of a disk."""
+def image_of(work: Work, disk_id: str) -> str:
+    """Return the id of the image that has the bytes of a disk.
+
+    :param disk_id: id of a volume, or of the server of a local root disk
+    """
     return work.ledger.id(f'image/{disk_id}')
 
 
@@ -72,16 +74,17 @@ def checksum_of(work: Work, disk_id: str) -> str:
 
 
 class RootImage(Step):
-    """Nova makes an image of the local root disk."""
+    """Nova makes an image of the local root disk of a server."""
 
-    def __init__(self) -> None:
-        super().__init__('image of the root disk')
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f'image of server {server_id}')
+        self.server_id = server_id
 
     def run(self, work: Work) -> None:
-        key = f'image/{_ROOT}'
+        key = f'image/{self.server_id}'
         glance = glance_of(work.source)
         name = work.ledger.marker(key)
-        path = f'/servers/{work.source_server}/action'
+        path = f'/servers/{work.source_server(self.server_id)}/action'
         body = {'createImage': {'name': name, 'metadata': {MARKER: name}}}
 
         def create() -> str:
@@ -89,10 +92,10 @@ class RootImage(Step):
 
         image_id = work.ledger.make(key, create, lambda: find_image(glance, name))
         image = wait_for_image(glance, image_id)
-        work.note(**{f'hash/{_ROOT}': image['os_hash_value'], 'root_bytes': image['size']})
+        work.note(**{f'hash/{self.server_id}': image['os_hash_value'], f'root_bytes/{self.server_id}': image['size']})
 
     def undo(self, work: Work) -> None:
-        delete_image(work, f'image/{_ROOT}')
+        delete_image(work, f'image/{self.server_id}')
 
 
 class _OfVolume(Step):

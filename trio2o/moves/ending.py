@@ -44,7 +44,8 @@ class Switch(Step):
         db = work.runtime.db
         pairs = [(item, work.ledger.items[_in_target(item)]) for item in resources(work)]
         before = {item.key: moved_resources.shown(db, item.resource_type, item.top_id) for item, _ in pairs}
-        work.note(shown_before=before, actions=_actions(work))
+        actions = {server_id: _actions(work, server_id) for server_id in work.servers}
+        work.note(shown_before=before, actions=actions)
         switches = []
         for item, target in pairs:
             old, new = _show(work.source, item), _show(work.target, target)
@@ -82,14 +83,14 @@ def check_revertible(work: Work) -> None:
 
     :raises Unfit: something does
     """
-    own = work.ledger.id('target/server')
+    own = [work.target_server(server_id) for server_id in work.servers]
     for disk in work.plan['volumes']:
         volume_id = work.ledger.id(f'target/volume/{disk["id"]}')
         volume = find_volume(work.target, volume_id) if volume_id else None
         if volume is None:
             continue
         for attachment in volume.get('attachments') or ():
-            if attachment.get('server_id') != own:
+            if attachment.get('server_id') not in own:
                 server_id = attachment.get('server_id')
                 raise Unfit(
                     f'Volume {disk["id"]} is attached to server {server_id} now: detach it, and revert or resume; '
@@ -101,9 +102,8 @@ def check_revertible(work: Work) -> None:
                 f'Volume {disk["id"]} has snapshots that were made since the switch: {", ".join(snapshots)}. A revert '
                 'would need their deletion: delete them, and revert or resume; or confirm the move.'
             )
-    if own:
-        check_keeps_volumes(work)
-        ports.check_not_given_away(work)
+    check_keeps_volumes(work)
+    ports.check_not_given_away(work)
 
 
 def switches_back(db: Database, items: Iterable[MoveItem], facts: Mapping[str, Any]) -> list[db_moves.Switch]:
@@ -164,16 +164,14 @@ def _forget(work: Work) -> None:
         work.runtime.locator.forget(item.resource_type, item.top_id)
 
 
-def _actions(work: Work) -> list[Any]:
-    """Return the actions of the server in the source, the newest first, with their events."""
-    if 'source/server' not in work.ledger.items:
-        return []
-    api, path = work.source.compute, f'/servers/{work.source_server}/os-instance-actions'
+def _actions(work: Work, server_id: str) -> list[Any]:
+    """Return the actions of a server in the source, the newest first, with their events."""
+    api, path = work.source.compute, f'/servers/{work.source_server(server_id)}/os-instance-actions'
     listed = json_body.objects_at(api.get_list(path, '2.62'), 'instanceActions')[:_MOST_ACTIONS]
     found = []
     for action in listed:
         shown_action = json_body.at(api.find(f'{path}/{action["request_id"]}', '2.84'), 'instanceAction')
-        found.append({**action, **(shown_action or {}), 'instance_uuid': work.move.resource_id})
+        found.append({**action, **(shown_action or {}), 'instance_uuid': server_id})
     return found
 
 
@@ -223,13 +221,12 @@ class DeleteSource(Step):
         # From here on there may be nothing to go back to.
         work.note(is_deleting=True)
         ledger = work.ledger
-        if 'source/server' in ledger.items:
-            ports.forget(work, work.source, work.source_server)
-            api = work.source.compute
+        for server_id in work.servers:
+            ports.forget(work, work.source, work.source_server(server_id))
             ledger.delete(
-                'source/server',
-                lambda server_id: show_server(work.source, server_id),
-                lambda server_id: delete_server(api, server_id),
+                f'source/server/{server_id}',
+                lambda bottom_id: show_server(work.source, bottom_id),
+                lambda bottom_id: delete_server(work.source.compute, bottom_id),
             )
         for disk in work.plan['volumes']:
             self._delete_volume(work, f'source/volume/{disk["id"]}')
@@ -268,10 +265,13 @@ class DeleteSource(Step):
         target = items[_in_target(item)]
         if GONE in (item.state, target.state) or _show(work.target, target) is not None:
             return True
-        server = items.get('target/server')
         # Nova deletes it with the server.
-        deleted = {disk['id'] for disk in work.plan['volumes'] if disk['delete_on_termination']}
-        return server is not None and server.state == GONE and item.top_id in deleted
+        return any(
+            attachment['delete_on_termination'] and items[f'target/server/{attachment["server_id"]}'].state == GONE
+            for disk in work.plan['volumes']
+            if disk['id'] == item.top_id
+            for attachment in disk['attachments']
+        )
 
     def _delete_volume(self, work: Work, key: str) -> None:
         volume = find_volume(work.source, work.ledger.id(key)) if work.ledger.id(key) else None
@@ -296,8 +296,10 @@ class DeleteRest(Step):
                 copying.delete_volume(work, work.source, key)
             elif item.resource_type == 'snapshot':
                 copying.delete_snapshot(work, key)
-        delete_key_pair(work)
-        server_id = work.ledger.id('target/server')
-        server = show_server(work.target, server_id) if server_id else None
-        if server is not None:
-            ports.check_after_deletion(work, server)
+            elif item.resource_type == 'keypair':
+                delete_key_pair(work, key)
+        for server_id in work.servers:
+            bottom_id = work.target_server(server_id)
+            server = show_server(work.target, bottom_id) if bottom_id else None
+            if server is not None:
+                ports.check_after_deletion(work, server_id, server)

@@ -53,17 +53,21 @@ def delete_in_source(work: Work, item: MoveItem) -> None:
 
 
 class Stop(Step):
-    """Stop the server, so that its disks do not change while they are copied."""
+    """Stop a server, so that its disks do not change while they are copied."""
 
     state = FROZEN
 
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f'stop server {server_id}')
+        self.server_id = server_id
+
     def run(self, work: Work) -> None:
-        server = _server(work)
-        if 'power' not in work.facts:
+        server, power = _server(work, self.server_id), f'power/{self.server_id}'
+        if power not in work.facts:
             if server['status'] not in ('ACTIVE', 'SHUTOFF'):
                 raise Unfit(f'The server is {server["status"]} now.')
             # Recorded before the server is stopped, so that a cancelled move starts it again.
-            work.note(power=server['status'])
+            work.note(**{power: server['status']})
         if server['status'] == 'SHUTOFF':
             return
         if server['status'] != 'ACTIVE':
@@ -73,11 +77,11 @@ class Stop(Step):
         raise Wait('the server to stop')
 
     def undo(self, work: Work) -> None:
-        if work.facts.get('power') != 'ACTIVE':
+        if work.facts.get(f'power/{self.server_id}') != 'ACTIVE':
             return
-        if any(item.resource_type == SERVER.type for item in deleted_meanwhile(work)):
+        if any(item.top_id == self.server_id for item in deleted_meanwhile(work)):
             return
-        server = show_server(work.source, work.source_server)
+        server = show_server(work.source, work.source_server(self.server_id))
         if server is None or (server['status'] == 'ACTIVE' and not server.get('OS-EXT-STS:task_state')):
             # One that is being stopped is ACTIVE, too.
             return
@@ -89,7 +93,7 @@ class Stop(Step):
 
 
 class Unchanged(Step):
-    """See that nobody started the server in the source or attached a volume, which would make the copies old."""
+    """See that nobody started a server in the source or attached a volume, which would make the copies old."""
 
     def run(self, work: Work) -> None:
         check_unchanged(work)
@@ -98,10 +102,12 @@ class Unchanged(Step):
 def check_unchanged(work: Work) -> None:
     """See that the disks in the source are as they were copied. :raises Unfit: something has changed"""
     check_volumes(work)
-    if 'source/server' in work.ledger.items:
-        server = _server(work)
+    for server_id in work.servers:
+        server = _server(work, server_id)
         if server['status'] != 'SHUTOFF':
-            raise Unfit(f'The server in the source is {server["status"]}: somebody started it. Cancel the move.')
+            raise Unfit(
+                f'Server {server_id} in the source is {server["status"]}: somebody started it. Cancel the move.'
+            )
 
 
 def check_volumes(work: Work) -> None:
@@ -111,7 +117,6 @@ def check_volumes(work: Work) -> None:
 
     :raises Unfit: something has changed
     """
-    is_server = 'source/server' in work.ledger.items
     planned = set()
     for disk in work.plan['volumes']:
         bottom_id = work.ledger.items[f'source/volume/{disk["id"]}'].bottom_id
@@ -119,13 +124,13 @@ def check_volumes(work: Work) -> None:
         volume = find_volume(work.source, bottom_id)
         if volume is None:
             raise Unfit(f'Volume {disk["id"]} does not exist any more.')
-        servers = [attachment.get('server_id') for attachment in volume.get('attachments') or ()]
-        if servers != ([work.source_server] if is_server else []):
+        servers = sorted(str(attachment.get('server_id')) for attachment in volume.get('attachments') or ())
+        if servers != sorted(work.source_server(each['server_id']) for each in disk['attachments']):
             raise Unfit(f'Volume {disk["id"]} was attached or detached since the move was planned. Cancel the move.')
         if has_snapshots(work.source, bottom_id):
             raise Unfit(f'Volume {disk["id"]} has snapshots, made since the move was planned. Cancel the move.')
-    if is_server:
-        attached = _server(work).get('os-extended-volumes:volumes_attached') or ()
+    for server_id in work.servers:
+        attached = _server(work, server_id).get('os-extended-volumes:volumes_attached') or ()
         more = {volume['id'] for volume in attached} - planned
         if more:
             raise Unfit(
@@ -133,10 +138,10 @@ def check_volumes(work: Work) -> None:
             )
 
 
-def _server(work: Work) -> Item:
-    server = show_server(work.source, work.source_server)
+def _server(work: Work, server_id: str) -> Item:
+    server = show_server(work.source, work.source_server(server_id))
     if server is None:
-        raise Unfit('The server does not exist in the source any more.')
+        raise Unfit(f'Server {server_id} does not exist in the source any more.')
     return server
 
 

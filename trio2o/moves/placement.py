@@ -253,9 +253,9 @@ def differences(work: Work, before: Placement, after: Item) -> Iterator[str]:
         copies = server_group_copies.find_copies(work.runtime.db, work.target.pod.id, ids)
         found = {copies[each][0] if each in copies else each for each in ids}
         if found != wanted:
-            yield f'server: server_groups should be {sorted(wanted)} and are {sorted(found)}'
+            yield f'server {after["id"]}: server_groups should be {sorted(wanted)} and are {sorted(found)}'
     if 'scheduler_hints' in after:
         shown = {name: _listed(value) for name, value in (after['scheduler_hints'] or {}).items() if name != _GROUP}
         expected = {name: _listed(value) for name, value in before.hints.items()}
         if shown != expected:
-            yield f'server: scheduler_hints should be {expected} and are {shown}'
+            yield f'server {after["id"]}: scheduler_hints should be {expected} and are {shown}'

@@ -7,7 +7,7 @@ A dry run and a move use the same plan. A move stores it once, and its steps are
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,8 @@ from trio2o.db.moves import NewItem, Start
 from trio2o.db.records import ABANDONED, PLANNED, Job, Move, Routing
 from trio2o.moves import checks, copying, placement, ports, steps
 from trio2o.moves.checks import BLOCKER, Finding
-from trio2o.moves.placement import Placement
 from trio2o.moves.sites import Site, site_of
-from trio2o.moves.source import NoSuchResource, Source, place_of, read_server, read_volume
+from trio2o.moves.source import NoSuchResource, Source, disks_of, place_of, read_server, read_volume
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, VOLUME, Item
@@ -53,6 +52,7 @@ class Wanted:
     :ivar confirm_seconds: None: that of the configuration
     :ivar host: the host of the target pod for a server that an administrator migrates with Nova's own action; ''
         otherwise
+    :ivar also: ids of further servers, which share volumes with the server and are moved with it
     :ivar confirms_itself: False: the move waits for its group, or for an operator
     :ivar group_id: of the group that the move belongs to
     """
@@ -64,6 +64,7 @@ class Wanted:
     confirm_seconds: int | None = None
     host: str = ''
     target_pod_ids: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     confirms_itself: bool = True
     group_id: str | None = None
 
@@ -91,6 +92,7 @@ class Plan:
 
     :ivar json: the plan as it is stored and shown
     :ivar items: the ledger of the move
+    :ivar shared_with: ids of the servers that use volumes of the move and are not in it, which is a blocker
     """
 
     wanted: Wanted
@@ -102,6 +104,7 @@ class Plan:
     items: tuple[NewItem, ...]
     bytes: int
     json: dict[str, Any]
+    shared_with: tuple[str, ...] = ()
 
     @property
     def is_blocked(self) -> bool:
@@ -122,11 +125,11 @@ def make_plan(runtime: Runtime, wanted: Wanted) -> Plan:
     routing = _routing(runtime, wanted)
     source_site = site_of(runtime, routing.pod_id, routing.project_id)
     try:
-        source = _read(source_site, wanted, routing)
-        source_ports = _read_ports(source_site, source)
+        sources = [_read(source_site, wanted, routing), *_read_others(runtime, source_site, wanted, routing)]
+        source_ports = _read_ports(source_site, sources)
         plans = (
-            _plan_to(runtime, wanted, source, source_site, source_ports, target)
-            for target in _targets(runtime, wanted, routing, source)
+            _plan_to(runtime, wanted, sources, source_site, source_ports, target)
+            for target in _targets(runtime, wanted, routing, sources)
         )
         first = next(plans)
         # Another pod may have the flavor, or enough quota.
@@ -217,15 +220,27 @@ def _read(site: Site, wanted: Wanted, routing: Routing) -> Source:
     return source
 
 
-def _read_ports(site: Site, source: Source) -> list[Item] | None:
-    return ports.read(site, source) if source.interfaces and site.network is not None else None
+def _read_others(runtime: Runtime, site: Site, wanted: Wanted, routing: Routing) -> Iterator[Source]:
+    for server_id in wanted.also:
+        other = routings.get(runtime.db, SERVER.type, server_id)
+        if other is None or not other.is_live:
+            raise NoSuchResource(f'Instance {server_id} could not be found.')
+        if (other.pod_id, other.project_id) != (routing.pod_id, routing.project_id):
+            raise exception.Conflict(f'Server {server_id} is in another pod or project than {routing.top_id}.')
+        yield read_server(site, other.top_id, other.bottom_id)
 
 
-def _targets(runtime: Runtime, wanted: Wanted, routing: Routing, source: Source) -> Sequence[PodView]:
+def _read_ports(site: Site, sources: Sequence[Source]) -> dict[str, list[Item]]:
+    if site.network is None:
+        return {}
+    return {source.top_id: ports.read(site, source) for source in sources if source.interfaces}
+
+
+def _targets(runtime: Runtime, wanted: Wanted, routing: Routing, sources: Sequence[Source]) -> Sequence[PodView]:
     """Return the pods that the resource may be moved to, the best first; at most ``_MOST_TARGETS``."""
     snapshot = runtime.registry.snapshot()
     if wanted.target_pod_id is None:
-        return _best(runtime, wanted, routing, source)
+        return _best(runtime, wanted, routing, sources)
     pod = snapshot.by_id.get(wanted.target_pod_id)
     if pod is None:
         raise exception.NotFound(f'Pod {wanted.target_pod_id} could not be found.')
@@ -234,23 +249,28 @@ def _targets(runtime: Runtime, wanted: Wanted, routing: Routing, source: Source)
     return [pod]
 
 
-def _best(runtime: Runtime, wanted: Wanted, routing: Routing, source: Source) -> Sequence[PodView]:
+def _best(runtime: Runtime, wanted: Wanted, routing: Routing, sources: Sequence[Source]) -> Sequence[PodView]:
     zone, snapshot = wanted.zone or '', runtime.registry.snapshot()
     if not wanted.target_pod_ids and zone not in snapshot.by_zone:
         raise exception.NotFound(f'Availability zone {zone} could not be found.')
     if routing.pod_id in wanted.target_pod_ids:
         raise AlreadyThere(f'The {wanted.resource_type} is already there.')
-    flavor = source.flavor
-    specs = {name: value for name, value in (flavor.get('extra_specs') or {}).items() if name.startswith(SPEC_PREFIX)}
-    resources = {'gigabytes': sum(int(disk.volume['size']) for disk in source.disks)}
-    if source.server is not None:
-        resources = {'VCPU': int(flavor.get('vcpus') or 0), 'MEMORY_MB': int(flavor.get('ram') or 0)}
+    flavors = [source.flavor for source in sources if source.server is not None]
+    given = [flavor.get('extra_specs') or {} for flavor in flavors]
+    specs = {name: value for each in given for name, value in each.items() if name.startswith(SPEC_PREFIX)}
+    resources = {'gigabytes': sum(int(disk.volume['size']) for disk in disks_of(sources))}
+    if flavors:
+        resources = {
+            'VCPU': sum(int(flavor.get('vcpus') or 0) for flavor in flavors),
+            'MEMORY_MB': sum(int(flavor.get('ram') or 0) for flavor in flavors),
+        }
     request = PodRequest(
         service=_MOVABLE[wanted.resource_type].service,
         project_id=routing.project_id,
         zone='' if wanted.target_pod_ids else zone,
         tried=frozenset({routing.pod_id}),
         resources=resources,
+        count=len(sources),
         extra_specs=specs,
         resource_type=wanted.resource_type,
     )
@@ -266,18 +286,21 @@ def _best(runtime: Runtime, wanted: Wanted, routing: Routing, source: Source) ->
 def _plan_to(
     runtime: Runtime,
     wanted: Wanted,
-    source: Source,
+    sources: Sequence[Source],
     source_site: Site,
-    source_ports: list[Item] | None,
+    source_ports: Mapping[str, list[Item]],
     target: PodView,
 ) -> Plan:
-    target_site = site_of(runtime, target.id, source.project_id)
+    project_id = sources[0].project_id
+    target_site = site_of(runtime, target.id, project_id)
     promised = [each for plan in db_moves.plans_to(runtime.db, target.id) for each in plan['requested']]
     room = runtime.scheduler.room
-    placed = Placement()
-    if source.server is not None:
-        placed = placement.read(runtime.db, source_site, target_site, source.server, source.project_id)
-    look = checks.Inspection(source_site, target_site, source, source_ports, room, promised, placed)
+    placements = {
+        source.top_id: placement.read(runtime.db, source_site, target_site, source.server, project_id)
+        for source in sources
+        if source.server is not None
+    }
+    look = checks.Inspection(source_site, target_site, sources, source_ports, room, promised, placements)
     findings = [*_not_restored(runtime, wanted), *checks.find_all(look)]
     return _plan(runtime, wanted, look, findings)
 
@@ -297,29 +320,27 @@ def _plan(
     look: checks.Inspection,
     findings: list[Finding],
 ) -> Plan:
-    source, source_site, target_site = look.source, look.source_site, look.target_site
+    sources, source_site, target_site = look.sources, look.source_site, look.target_site
     items = [
-        *_resources(wanted, source, source_site, target_site),
-        *copying.items(source, source_site, target_site),
-        *_others(source, target_site),
+        *_resources(wanted, sources, source_site, target_site),
+        *copying.items(sources, source_site, target_site),
+        *_key_pairs(sources, target_site),
     ]
     disks = [
         {
             'id': disk.top_id,
             'name': disk.volume.get('name') or '',
             'size': disk.volume['size'],
-            'is_boot': disk.is_boot,
-            'is_attached': bool(disk.attachment),
-            'delete_on_termination': bool(disk.attachment.get('delete_on_termination')),
+            'attachments': _attachments(sources, disk.top_id),
         }
-        for disk in source.disks
+        for disk in look.disks
     ]
-    bytes_ = copying.bytes_of(source, runtime.conf.moves.verify_volumes)
+    bytes_ = copying.bytes_of(sources, runtime.conf.moves.verify_volumes)
     json: dict[str, Any] = {
         'resource_type': wanted.resource_type,
         'resource_id': wanted.resource_id,
-        'name': source.name,
-        'project_id': source.project_id,
+        'name': sources[0].name,
+        'project_id': look.project_id,
         'source_pod': source_site.pod.name,
         'target_pod': target_site.pod.name,
         'zone': target_site.pod.zone,
@@ -329,10 +350,18 @@ def _plan(
         'bytes': bytes_,
         'seconds': int(bytes_ / runtime.conf.moves.bytes_per_second) + _OTHER_SECONDS,
         'findings': [asdict(finding) for finding in findings],
-        'has_local_root': source.has_local_root,
         'is_verified': runtime.conf.moves.verify_volumes,
+        'servers': [
+            {
+                'id': source.top_id,
+                'name': source.name,
+                'has_local_root': source.has_local_root,
+                'ports': [port['id'] for port in look.ports.get(source.top_id, ())],
+            }
+            for source in sources
+            if source.server is not None
+        ],
         'volumes': disks,
-        'ports': [port['id'] for port in look.ports or ()],
         'requested': look.requested,
         'makes': [
             {'key': item.key, 'pod_id': item.pod_id, 'type': item.resource_type, 'name': item.name}
@@ -343,26 +372,47 @@ def _plan(
     json['steps'] = [step.name for step in steps.of_plan(json)]
     return Plan(
         wanted,
-        source.project_id,
-        source.name,
+        look.project_id,
+        sources[0].name,
         source_site.pod,
         target_site.pod,
         tuple(findings),
         tuple(items),
         bytes_,
         json,
+        _shared_with(look),
     )
 
 
-def _resources(wanted: Wanted, source: Source, source_site: Site, target_site: Site) -> list[NewItem]:
+def _attachments(sources: Iterable[Source], disk_id: str) -> list[dict[str, Any]]:
+    return [
+        {
+            'server_id': source.top_id,
+            'is_boot': disk.is_boot,
+            'delete_on_termination': bool(disk.attachment.get('delete_on_termination')),
+        }
+        for source in sources
+        for disk in source.disks
+        if disk.top_id == disk_id and source.server is not None
+    ]
+
+
+def _shared_with(look: checks.Inspection) -> tuple[str, ...]:
+    ids_up = look.source_site.pod.ids_up
+    return tuple(dict.fromkeys(ids_up.get(each, each) for disk in look.disks for each in look.other_servers(disk)))
+
+
+def _resources(wanted: Wanted, sources: Sequence[Source], source_site: Site, target_site: Site) -> list[NewItem]:
     """Return the resources that tenants know: in the source, and those that take their place in the target."""
     found = []
-    if source.server is not None:
+    servers = [source for source in sources if source.server is not None]
+    for source in servers:
+        assert source.server is not None
         bottom_id, name = str(source.server['id']), source.name
         host, node = place_of(source.server)
         found.append(
             NewItem(
-                'source/server',
+                f'source/server/{source.top_id}',
                 source_site.pod.id,
                 'server',
                 name,
@@ -374,20 +424,23 @@ def _resources(wanted: Wanted, source: Source, source_site: Site, target_site: S
                 node=node,
             )
         )
-    for disk in source.disks:
+    for disk in disks_of(sources):
         name = str(disk.volume.get('name') or '')
         key, bottom_id = f'source/volume/{disk.top_id}', disk.bottom_id
         found.append(NewItem(key, source_site.pod.id, 'volume', name, disk.top_id, bottom_id, 'confirmed', True))
         key = f'target/volume/{disk.top_id}'
         found.append(NewItem(key, target_site.pod.id, 'volume', name, disk.top_id, '', 'reverted'))
-    if source.server is not None:
+    for source in servers:
         pod_id = target_site.pod.id
-        key, host = 'target/server', wanted.host or None
+        key, host = f'target/server/{source.top_id}', wanted.host or None
         found.append(NewItem(key, pod_id, 'server', source.name, source.top_id, delete_on='reverted', host=host))
     return found
 
 
-def _others(source: Source, target_site: Site) -> list[NewItem]:
-    if source.server is None or not source.server.get('key_name'):
-        return []
-    return [NewItem('target/keypair', target_site.pod.id, 'keypair', '', delete_on='confirmed,reverted')]
+def _key_pairs(sources: Iterable[Source], target_site: Site) -> list[NewItem]:
+    pod_id = target_site.pod.id
+    return [
+        NewItem(f'target/keypair/{source.top_id}', pod_id, 'keypair', '', delete_on='confirmed,reverted')
+        for source in sources
+        if source.server is not None and source.server.get('key_name')
+    ]

@@ -52,69 +52,84 @@ def _mac(port: Mapping[str, Any]) -> str:
 
 def steps(plan: Mapping[str, Any]) -> list[Step]:
     """Return the steps that take the ports from the source."""
-    return [TakePorts()] if plan['ports'] else []
+    return [TakePorts()] if all_ports(plan) else []
 
 
-def networks_of(work: Work) -> Any:
-    """Return the networks of the create of the server in the target."""
-    ports: list[str] = work.plan['ports']
+def all_ports(plan: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the ports of all servers of a move."""
+    return [port for server in plan['servers'] for port in server['ports']]
+
+
+def _ports_of(work: Work, server_id: str) -> list[str]:
+    return [port for server in work.plan['servers'] if server['id'] == server_id for port in server['ports']]
+
+
+def networks_of(work: Work, server_id: str) -> Any:
+    """Return the networks of the create of a server in the target."""
+    ports = _ports_of(work, server_id)
     tags = work.facts.get('port_tags') or {}
     return [{'port': port, **({'tag': tags[port]} if tags.get(port) else {})} for port in ports] or 'none'
 
 
 class TakePorts(Step):
-    """Unbind the ports from the stopped server in the source."""
+    """Unbind the ports from the stopped servers in the source."""
 
     def __init__(self) -> None:
         super().__init__('take ports')
 
     def run(self, work: Work) -> None:
-        neutron, source = neutron_of(work.source), work.source_server
+        neutron = neutron_of(work.source)
         if 'ports' not in work.facts:
-            shown = [show_port(neutron, port_id) for port_id in work.plan['ports']]
+            shown = [show_port(neutron, port_id) for port_id in all_ports(work.plan)]
             # Recorded before the first one is changed, so that a cancelled move gives them back.
             work.note(ports={port['id']: {name: port.get(name) for name in FIELDS} for port in shown})
-        for port_id in work.plan['ports']:
-            port = show_port(neutron, port_id)
-            if port.get('device_id') == source:
-                bind(neutron, port, dict.fromkeys(FIELDS[:-1], '') | {FIELDS[-1]: {}})
-            elif port.get('device_id'):
-                raise Unfit(f'Port {port_id} belongs to {port["device_id"]} by now.')
+        for server_id in work.servers:
+            for port_id in _ports_of(work, server_id):
+                port = show_port(neutron, port_id)
+                if port.get('device_id') == work.source_server(server_id):
+                    bind(neutron, port, dict.fromkeys(FIELDS[:-1], '') | {FIELDS[-1]: {}})
+                elif port.get('device_id'):
+                    raise Unfit(f'Port {port_id} belongs to {port["device_id"]} by now.')
 
     def undo(self, work: Work) -> None:
         if 'ports' not in work.facts:
             return
-        neutron, source = neutron_of(work.source), work.source_server
-        if show_server(work.source, source) is None:
-            return
-        for port_id, before in work.facts['ports'].items():
-            found = neutron.get(f'/ports/{port_id}')
-            if found is None or found['port'].get('device_id') == source:
+        neutron = neutron_of(work.source)
+        for server_id in work.servers:
+            if show_server(work.source, work.source_server(server_id)) is not None:
+                self._give_back(work, neutron, server_id)
+
+    def _give_back(self, work: Work, neutron: SharedApi, server_id: str) -> None:
+        for port_id in _ports_of(work, server_id):
+            before, found = work.facts['ports'][port_id], neutron.get(f'/ports/{port_id}')
+            if found is None or found['port'].get('device_id') == work.source_server(server_id):
                 continue
             # The pod of the server in the target may be lost.
-            if found['port'].get('device_id') not in _owners(work):
+            if found['port'].get('device_id') not in _owners(work, server_id):
                 raise Unfit(f'Port {port_id} belongs to {found["port"]["device_id"]} and cannot be given back.')
             bind(neutron, found['port'], before)
 
 
 def check_not_given_away(work: Work) -> None:
-    """See that no port of the server belongs to something else by now, so that it can go back to the source.
+    """See that no port of the servers belongs to something else by now, so that it can go back to the source.
 
     :raises Unfit: one does
     """
-    if not work.plan['ports']:
+    if not all_ports(work.plan):
         return
-    neutron, owners = neutron_of(work.target), {*_owners(work), work.source_server}
-    for port_id in work.plan['ports']:
-        found = neutron.get(f'/ports/{port_id}')
-        device = found['port'].get('device_id') if found is not None else ''
-        if device not in owners:
-            raise Unfit(f'Port {port_id} belongs to {device} now: take it from there, and revert or resume.')
+    neutron = neutron_of(work.target)
+    for server_id in work.servers:
+        owners = {*_owners(work, server_id), work.source_server(server_id)}
+        for port_id in _ports_of(work, server_id):
+            found = neutron.get(f'/ports/{port_id}')
+            device = found['port'].get('device_id') if found is not None else ''
+            if device not in owners:
+                raise Unfit(f'Port {port_id} belongs to {device} now: take it from there, and revert or resume.')
 
 
-def _owners(work: Work) -> set[str | None]:
-    """Return what a port belongs to that can be given to the server in the source."""
-    return {'', None, work.ledger.items['target/server'].bottom_id}
+def _owners(work: Work, server_id: str) -> set[str | None]:
+    """Return what a port belongs to that can be given to a server in the source."""
+    return {'', None, work.target_server(server_id)}
 
 
 def forget(work: Work, site: Site, server_id: str) -> None:
@@ -124,10 +139,11 @@ def forget(work: Work, site: Site, server_id: str) -> None:
     :raises Wait: it has not done so yet
     """
     server = show_server(site, server_id)
-    if server is None or not work.plan['ports']:
+    ports = all_ports(work.plan)
+    if server is None or not ports:
         return
     neutron, shown = neutron_of(site), _macs(server)
-    found = [neutron.get(f'/ports/{port_id}') for port_id in work.plan['ports']]
+    found = [neutron.get(f'/ports/{port_id}') for port_id in ports]
     held = [
         each['port']['id']
         for each in found
@@ -156,33 +172,35 @@ def show_port(neutron: SharedApi, port_id: str) -> Item:
     return port
 
 
-def check_after_deletion(work: Work, server: Item) -> None:
-    """See that the deletion of the server in the source has taken no port from the one in the target.
+def check_after_deletion(work: Work, server_id: str, server: Item) -> None:
+    """See that the deletion of a server in the source has taken no port from the one in the target.
 
     A port that Nova of the target does not know was detached by its owner.
 
     :raises Unfit: a port was taken
     """
-    if not work.plan['ports']:
+    ports = _ports_of(work, server_id)
+    if not ports:
         return
     neutron, shown = neutron_of(work.target), _macs(server)
-    for port_id in work.plan['ports']:
+    for port_id in ports:
         found = neutron.get(f'/ports/{port_id}')
         port = found['port'] if found is not None else {}
         if _mac(port) in shown and port.get('device_id') != server['id']:
             raise Unfit(f'Port {port_id} belongs to {port.get("device_id") or "no server"}, not to {server["id"]}.')
 
 
-def check_in_target(work: Work, server: Item) -> None:
-    """See that the server in the target has its ports, and that they work if it runs.
+def check_in_target(work: Work, server_id: str, server: Item) -> None:
+    """See that a server in the target has its ports, and that they work if it runs.
 
     :raises Wait: a port is not active yet
     :raises Unfit: a port belongs to something else
     """
-    if not work.plan['ports']:
+    ports = _ports_of(work, server_id)
+    if not ports:
         return
     neutron = neutron_of(work.target)
-    for port_id in work.plan['ports']:
+    for port_id in ports:
         port = show_port(neutron, port_id)
         if port.get('device_id') != server['id']:
             raise Unfit(f'Port {port_id} belongs to {port.get("device_id") or "no server"}, not to {server["id"]}.')

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from trio2o.moves.source import Source
+from trio2o.moves.source import Disk, Source
 from trio2o.pods.registry import PodView
 from trio2o.pods.usage import BACKEND_SPEC
 from trio2o.quota.usage import Flavor
@@ -30,13 +30,13 @@ def of_server(source: Source) -> list[Requested]:
     return [{'service': SERVER.service, 'backend': '', 'count': 1, 'resources': resources}]
 
 
-def of_volumes(source: Source, backends: Mapping[str, str]) -> list[Requested]:
+def of_volumes(disks: Iterable[Disk], backends: Mapping[str, str]) -> list[Requested]:
     """Return what volumes request, by backend.
 
     :param backends: name of a volume type -> the backend that its extra specs name
     """
     sizes: dict[str, list[int]] = {}
-    for disk in source.disks:
+    for disk in disks:
         sizes.setdefault(backends.get(str(disk.volume.get('volume_type')), ''), []).append(int(disk.volume['size']))
     return [
         {'service': VOLUME.service, 'backend': backend, 'count': len(each), 'resources': {'gigabytes': sum(each)}}

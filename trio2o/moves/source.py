@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -81,6 +81,11 @@ class Source:
     def has_local_root(self) -> bool:
         """Whether the root disk is no volume."""
         return self.server is not None and bool(self.server.get('image'))
+
+
+def disks_of(sources: Iterable[Source]) -> list[Disk]:
+    """Return the volumes of servers, each once though several may use it."""
+    return list({disk.top_id: disk for source in sources for disk in source.disks}.values())
 
 
 def read_volume(site: Site, top_id: str, bottom_id: str) -> Source:

@@ -49,9 +49,25 @@ class Work:
             self.move = move
 
     @property
-    def source_server(self) -> str:
-        """Id of the server in the source."""
-        return self.ledger.items['source/server'].bottom_id
+    def servers(self) -> list[str]:
+        """Ids of the servers of the move, which tenants know."""
+        return [server['id'] for server in self.plan['servers']]
+
+    def source_server(self, server_id: str) -> str:
+        """Return the id that a server has in the source."""
+        return self.ledger.items[f'source/server/{server_id}'].bottom_id
+
+    def target_server(self, server_id: str) -> str:
+        """Return the id that a server has in the target; '' if it is not known."""
+        return self.ledger.id(f'target/server/{server_id}')
+
+    def disks_of(self, server_id: str) -> list[str]:
+        """Return the ids of the volumes of a server, which tenants know."""
+        return [
+            disk['id']
+            for disk in self.plan['volumes']
+            if any(attachment['server_id'] == server_id for attachment in disk['attachments'])
+        ]
 
 
 def work_on(runtime: Runtime, move: Move) -> Work:

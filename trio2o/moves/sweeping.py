@@ -180,7 +180,7 @@ def _delete_image(work: Work, site: Site, key: str) -> None:
 
 _DELETIONS: dict[str, Callable[[Work, Site, str], None]] = {
     'server': _delete_server,
-    'keypair': lambda work, _site, _key: building.delete_key_pair(work),
+    'keypair': lambda work, _site, key: building.delete_key_pair(work, key),
     'image': _delete_image,
     'volume': _delete_volume,
     'snapshot': lambda work, _site, key: copying.delete_snapshot(work, key),

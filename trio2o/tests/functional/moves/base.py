@@ -94,13 +94,15 @@ class MovesCase(JobsCase):
         :returns: the move
         """
         names = db_moves.get(self.db, move_id).plan['steps']
+        # Some steps have the id of a server in their names.
+        last = [at for at, name in enumerate(names) if after in (name, name.rpartition(' ')[0])]
 
         def check():
             move = db_moves.get(self.db, move_id)
             if move.state == until:
                 raise Interrupted(until)
             if after is not None and move.step is not None:
-                at, done = names.index(move.step), names.index(after)
+                at, done = names.index(move.step), last[-1]
                 if (at > done) if move.is_forward else (at < done):
                     raise Interrupted(after)
 

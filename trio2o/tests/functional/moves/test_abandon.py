@@ -100,13 +100,16 @@ class TestBeforeSwitch(AbandonCase):
         self.cloud.set_pod('Pod2', state='draining')
         self.assertEqual(409, self.cloud.api.delete(f'/pods/{self.cloud.pod_ids["Pod2"]}?force=true').status)
         left = self.abandon()
-        self.assertLessEqual({'target/server', f'target/volume/{self.volume_id}'}, left.keys())
-        self.assertEqual('Pod2', left['target/server']['pod'])
-        self.assertEqual(self.ledger(self.move_id)['target/server'].bottom_id, left['target/server']['resource_id'])
+        self.assertLessEqual({f'target/server/{self.server_id}', f'target/volume/{self.volume_id}'}, left.keys())
+        self.assertEqual('Pod2', left[f'target/server/{self.server_id}']['pod'])
+        self.assertEqual(
+            self.ledger(self.move_id)[f'target/server/{self.server_id}'].bottom_id,
+            left[f'target/server/{self.server_id}']['resource_id'],
+        )
         Engine(self.cloud.runtime, self.move_id).advance()
         self.assert_runs()
         self.assertEqual(self.ports, self.ports_of_server())
-        self.assertIn('Pod2', self.left()['target/server']['reason'])
+        self.assertIn('Pod2', self.left()[f'target/server/{self.server_id}']['reason'])
         path = f'/servers/{self.server_id}'
         self.assertEqual(200, self.cloud.nova.put(path, {'server': {'name': 'new'}}).status)
         self.come_back('Pod2')
@@ -125,7 +128,7 @@ class TestBeforeSwitch(AbandonCase):
         made = self.everything()
         Engine(self.cloud.runtime, self.move_id).advance()
         self.assertEqual(made, self.everything())
-        self.assertIn('not known', self.left()['target/server']['reason'])
+        self.assertIn('not known', self.left()[f'target/server/{self.server_id}']['reason'])
         self.come_back('Pod1')
         self.sweep()
         self.assertEqual(self.before, self.everything())
@@ -137,16 +140,16 @@ class TestBeforeSwitch(AbandonCase):
         nova = self.cloud.pod('Pod2').nova
         nova.faults.add(DropAfter(method='POST', path='/servers$', times=1))
         Engine(self.cloud.runtime, self.move_id).advance()
-        self.assertEqual('sent', self.ledger(self.move_id)['target/server'].state)
+        self.assertEqual('sent', self.ledger(self.move_id)[f'target/server/{self.server_id}'].state)
         left = self.abandon()
-        self.assertIn(self.move_id, left['target/server']['todo'])
+        self.assertIn(self.move_id, left[f'target/server/{self.server_id}']['todo'])
         self.assert_once('Pod2')
         self.sweep()
         self.assertEqual(self.before, self.everything())
 
     def test_worker_that_goes_on_makes_nothing_more(self):
         self.run_move(self.move_id, until='frozen')
-        item = self.ledger(self.move_id)['target/server']
+        item = self.ledger(self.move_id)[f'target/server/{self.server_id}']
         self.abandon()
         self.assertIsNone(moves.sending(self.db, item))
         self.assertIsNone(moves.end(self.db, self.move_id, 'confirmed'))
@@ -188,7 +191,7 @@ class TestBeforeSwitch(AbandonCase):
         self.assertIn('sweep', refused.text)
         self.assertEqual(200, self.cloud.api.delete(f'{path}?force=true').status)
         Engine(self.cloud.runtime, self.move_id).advance()
-        self.assertIn('no pod', self.left()['target/server']['reason'])
+        self.assertIn('no pod', self.left()[f'target/server/{self.server_id}']['reason'])
         self.come_back('Pod2')
         made = self.cloud.api.post('/pods', {'pod': {'pod_name': 'Pod2', 'az_name': 'az2'}})
         self.assertEqual(200, made.status, made.text)
@@ -208,7 +211,9 @@ class TestAfterSwitch(AbandonCase):
         self.lose('Pod1')
         moves.confirm(self.db, self.move_id)
         self.stuck()
-        self.assertEqual({'source/server', f'source/volume/{self.volume_id}'}, self.source_items(self.abandon()))
+        self.assertEqual(
+            {f'source/server/{self.server_id}', f'source/volume/{self.volume_id}'}, self.source_items(self.abandon())
+        )
         self.assertEqual('Pod2', self.place('server', self.server_id)[0])
         self.come_back('Pod1')
         self.assert_once('Pod1')
@@ -251,7 +256,7 @@ class TestAfterSwitch(AbandonCase):
         lost = self.cloud.pod('Pod2').cinder.volumes.pop(target)
         Engine(self.cloud.runtime, self.move_id).advance()
         self.assertIn(self.volume_id, self.inventory('Pod1')['volumes'])
-        self.assertIn('only copy', self.left()['source/server']['reason'])
+        self.assertIn('only copy', self.left()[f'source/server/{self.server_id}']['reason'])
         self.cloud.pod('Pod2').cinder.volumes[target] = lost
         self.sweep()
 

@@ -49,7 +49,10 @@ class TestMoves(ApiCase):
         self.run_move(move['id'], until='switched')
         shown = self.cloud.api.get(f'/moves/{move["id"]}')['move']
         self.assertEqual(('switched', 'wait for confirmation'), (shown['status'], shown['step']))
-        self.assertEqual({'source/server', 'target/server', 'image/root'}, {item['key'] for item in shown['items']})
+        self.assertEqual(
+            {f'{kind}/{server}' for kind in ('source/server', 'target/server', 'image')},
+            {item['key'] for item in shown['items']},
+        )
         self.assertEqual(202, self.cloud.api.post(f'/moves/{move["id"]}/confirm').status)
         self.run_move(move['id'])
         shown = self.cloud.api.get(f'/moves/{move["id"]}')['move']

@@ -59,7 +59,7 @@ class TestEngine(RegressionCase):
         self.run_move(move_id, after='lock')
         record = self.direct_server('Pod1', server)
         # Nova has accepted the stop, and the host has not carried it out.
-        moves.update(self.db, move_id, facts={'power': 'ACTIVE'})
+        moves.update(self.db, move_id, facts={f'power/{server}': 'ACTIVE'})
         record['task_state'] = 'powering-off'
         moves.cancel(self.db, move_id)
         self.assertIsNotNone(Engine(self.cloud.runtime, move_id).advance())

@@ -26,7 +26,7 @@ class TestDeletes(TenantCase):
     def switch(self):
         """Switch a move whose copy is built, as a worker does in another process."""
         items = self.ledger(self.move_id)
-        source, target = items['source/server'], items['target/server']
+        source, target = items[f'source/server/{self.server_id}'], items[f'target/server/{self.server_id}']
         switch = moves.Switch(
             'server', self.server_id, (source.pod_id, source.bottom_id), (target.pod_id, target.bottom_id)
         )
@@ -117,7 +117,7 @@ class TestDeletes(TenantCase):
     def undo(self, until):
         """Switch a move back, or end it, as a worker does in another process."""
         items = self.ledger(self.move_id)
-        source, target = items['source/server'], items['target/server']
+        source, target = items[f'source/server/{self.server_id}'], items[f'target/server/{self.server_id}']
         back = moves.Switch(
             'server', self.server_id, (target.pod_id, target.bottom_id), (source.pod_id, source.bottom_id)
         )

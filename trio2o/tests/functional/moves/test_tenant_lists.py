@@ -77,7 +77,7 @@ class TestParts(TenantCase):
         server = self.server(volumes=[self.volume()])
         move_id = self.start('server', server)
         self.run_move(move_id, after='server')
-        copy = self.ledger(move_id)['target/server'].bottom_id
+        copy = self.ledger(move_id)[f'target/server/{server}'].bottom_id
         attachments = self.cloud.pod('Pod2').cinder.attachments.values()
         (attachment,) = [each['id'] for each in attachments if each['instance'] == copy]
         for who in ('demo', 'admin', 'alt'):

@@ -36,7 +36,7 @@ class TestOne(TenantCase):
         server = self.server()
         move_id = self.start('server', server)
         self.run_move(move_id, after='server')
-        copy = self.ledger(move_id)['target/server'].bottom_id
+        copy = self.ledger(move_id)[f'target/server/{server}'].bottom_id
         for who in ('demo', 'admin', 'alt'):
             self.assertEqual(404, self.cloud.nova.get(f'/servers/{copy}', as_=who).status, who)
         self.assertIsNone(routings.get(self.db, 'server', copy))
