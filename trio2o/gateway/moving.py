@@ -13,7 +13,7 @@ from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.records import Job, Move
 from trio2o.pods import port_bindings
 from trio2o.pods.podapi import PodRefused
-from trio2o.pods.registry import Moving, PodView
+from trio2o.pods.registry import Moving, PodView, Snapshot
 from trio2o.pods.shared_api import NETWORK, shared_api
 from trio2o.resources import Item, Resource
 from trio2o.web import json_body
@@ -154,7 +154,24 @@ def without_hidden(call: Call, resource: Resource, pod: PodView, items: list[Ite
         items = [item for item in items if moved.get(str(item.get('id')), pod.id) == pod.id]
     if moving.hidden or moving.unmade:
         items = [item for item in items if not _is_hidden(call, resource, pod, moving, item)]
+    now = call.runtime.registry.snapshot()
+    if now is not call.snapshot:
+        items = [item for item in items if not _is_newer_copy(call, resource, pod, now, item)]
     return items
+
+
+def _is_newer_copy(call: Call, resource: Resource, pod: PodView, now: Snapshot, item: Item) -> bool:
+    """Return whether a move has made an item since the call began.
+
+    What a move takes from a pod is left in the list: as the call sees the pods, it is there.
+    """
+    ids = [str(item.get(name)) for name in ('id', resource.part_of) if name]
+    if any(now.ids_up.get(each, each) != each for each in ids):
+        # Its move has switched, too, and the item shows the id in the pod.
+        return True
+    if any(each in now.moving.switched for each in ids):
+        return False
+    return bool(now.moving.hidden or now.moving.unmade) and _is_hidden(call, resource, pod, now.moving, item)
 
 
 def visible_ids(call: Call, resource: Resource, pod: PodView, ids: Iterable[str]) -> list[str]:

@@ -37,6 +37,23 @@ class TestSwitchMeanwhile(TenantCase):
         self.assertEqual([], changes)
         return sorted(each['id'] for each in items)
 
+    def test_copy_made_meanwhile_is_not_listed(self):
+        volume = self.volume()
+        server = self.server(volumes=[volume])
+        servers, volumes = sorted((*self.servers, server)), sorted((self.volume_id, volume))
+        lists = ((self.cloud.nova, '/servers/detail', servers), (self.cloud.cinder, '/volumes/detail', volumes))
+        for until, go_back in (('built', moves.cancel), ('switched', moves.revert)):
+            for client, path, wanted in lists:
+                move_ids = []
+
+                def move(move_ids=move_ids, until=until):
+                    move_ids.append(self.start('server', server))
+                    self.run_move(move_ids[0], until=until)
+
+                self.assertEqual(wanted, self.listed_while(move, client, path), (until, path))
+                go_back(self.db, move_ids[0])
+                self.run_move(move_ids[0])
+
     def test_server_and_volume_are_listed_once(self):
         def switch():
             self.run_move(self.move_id, until='switched')
