@@ -219,7 +219,7 @@ class BuildServer(Step):
         self._complete(work, server, before)
 
     def _hints(self, work: Work, before: Item) -> dict[str, Any]:
-        found = placement.read(work.runtime.db, work.source, work.target, before, work.move.project_id)
+        found = placement.read(work.runtime.db, work.source, work.target, before, work.move.project_id, work.servers)
         if found.group is not None and found.group.policy == placement.AFFINITY:
             work.note(**{f'affinity_group/{self.server_id}': found.group.id})
         return placement.hints_of(work, found)

@@ -157,7 +157,7 @@ def _shared(look: Inspection, disk: Disk) -> Iterator[Finding]:
     ids_up = look.source_site.pod.ids_up
     others = [ids_up.get(each, each) for each in look.other_servers(disk)]
     if others:
-        text = f'The volume is also attached to {", ".join(others)}: move all of its servers together, as one group.'
+        text = f'The volume is also attached to {", ".join(others)}: move its servers as one group of moves.'
         yield Finding(BLOCKER, 'multiattach', text, disk.top_id)
     elif len(disk.volume.get('attachments') or ()) > 1 and not look.target_site.compute.can(_SHARED_VERSION):
         text = f'Nova of pod {look.target_site.pod.name} cannot attach a volume to several servers.'
@@ -301,8 +301,8 @@ def _server_group(look: Inspection, source: Source) -> Iterator[Finding]:
         return
     if group.policy == placement.AFFINITY:
         # A create of a server elsewhere is refused, too.
-        text = 'Servers of a group with the policy affinity must be together. These would stay: '
-        yield Finding(BLOCKER, 'server_group', text + f'{", ".join(group.others)}.', group.id)
+        text = f'Its servers must be together: move it with {", ".join(group.others)}, as one group of moves.'
+        yield Finding(BLOCKER, 'server_group', text, group.id)
     elif group.policy == placement.SOFT_AFFINITY:
         yield Finding(NOTE, 'server_group', 'Other servers of the group stay where they are.', group.id)
 

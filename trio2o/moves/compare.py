@@ -94,7 +94,7 @@ class Compare(Step):
         if not work.target.compute.can(HOSTNAME_VERSION):
             excused.add('OS-EXT-SRV-ATTR:hostname')
         yield from differences(f'server {server_id}', before, after, excused)
-        placed = placement.read(work.runtime.db, work.source, work.target, before, work.move.project_id)
+        placed = placement.read(work.runtime.db, work.source, work.target, before, work.move.project_id, work.servers)
         yield from placement.differences(work, placed, after)
         wanted = {work.ledger.id(f'target/volume/{disk_id}') for disk_id in work.disks_of(server_id)}
         attached = {str(volume.get('id')) for volume in after.get('os-extended-volumes:volumes_attached') or ()}

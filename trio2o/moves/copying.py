@@ -287,13 +287,21 @@ def delete_volume(work: Work, site: Site, key: str, api: PodApi | None = None) -
     """Delete a volume of the ledger.
 
     :param api: lists the volume; None: the one of the project of Trio2o's user
+    :raises Wait: it is not gone yet, or not detached from a server that was deleted
     """
     if work.ledger.is_gone(key):
         return
     listing, name = api or site.volume, work.ledger.marker(key)
+
+    def show(volume_id: str) -> Item | None:
+        volume = find_volume(site, volume_id)
+        if volume is not None and volume.get('status') in ('in-use', 'detaching'):
+            raise Wait(f'Nova of pod {site.pod.name} to detach volume {volume_id}')
+        return volume
+
     work.ledger.delete(
         key,
-        lambda volume_id: find_volume(site, volume_id),
+        show,
         lambda volume_id: site.volume.send('DELETE', f'/volumes/{volume_id}', '3.0'),
         lambda: find_marked_volume(listing, name),
     )

@@ -83,7 +83,8 @@ def check_revertible(work: Work) -> None:
 
     :raises Unfit: something does
     """
-    own = [work.target_server(server_id) for server_id in work.servers]
+    # Also one that its owner has deleted, whose volumes Nova has not detached yet.
+    own = [work.ledger.items[f'target/server/{server_id}'].bottom_id for server_id in work.servers]
     for disk in work.plan['volumes']:
         volume_id = work.ledger.id(f'target/volume/{disk["id"]}')
         volume = find_volume(work.target, volume_id) if volume_id else None
@@ -229,7 +230,7 @@ class DeleteSource(Step):
                 lambda bottom_id: delete_server(work.source.compute, bottom_id),
             )
         for disk in work.plan['volumes']:
-            self._delete_volume(work, f'source/volume/{disk["id"]}')
+            copying.delete_volume(work, work.source, f'source/volume/{disk["id"]}')
 
     def _check_target(self, work: Work) -> None:
         """See that the target has the resources, unless an administrator gives up what it has lost."""
@@ -272,12 +273,6 @@ class DeleteSource(Step):
             if disk['id'] == item.top_id
             for attachment in disk['attachments']
         )
-
-    def _delete_volume(self, work: Work, key: str) -> None:
-        volume = find_volume(work.source, work.ledger.id(key)) if work.ledger.id(key) else None
-        if volume is not None and volume.get('status') in ('in-use', 'detaching'):
-            raise Wait('Nova of the source to detach the volumes')
-        copying.delete_volume(work, work.source, key)
 
 
 class DeleteRest(Step):

@@ -8,7 +8,7 @@ seeing it in the same group.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -44,7 +44,7 @@ class Group:
     :ivar id: the id that tenants know
     :ivar original_pod_id: the pod that has the group under this id
     :ivar definition: name, policy and rules, as a create takes them
-    :ivar others: ids of its other servers in the source, which tenants know
+    :ivar others: ids of its servers in the source that are not moved, which tenants know
     """
 
     id: str
@@ -73,19 +73,27 @@ class Placement:
     hints: Mapping[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
+    @property
+    def kept_together(self) -> tuple[str, ...]:
+        """Ids of the servers that may not stay behind."""
+        return self.group.others if self.group is not None and self.group.policy == AFFINITY else ()
 
-def read(db: Database, source: Site, target: Site, server: Item, project_id: str) -> Placement:
+
+def read(
+    db: Database, source: Site, target: Site, server: Item, project_id: str, together: Collection[str]
+) -> Placement:
     """Read what places a server.
 
     :param server: as the source shows it
     :param project_id: owns the server
+    :param together: ids of the servers that are moved at once, which tenants know
     """
     hints = {name: value for name, value in (server.get('scheduler_hints') or {}).items() if name != _GROUP}
     left_out = tuple(sorted(hints.keys() & set(_OF_POD)))
     kept = {name: _plain(value) for name, value in hints.items() if name not in _OF_POD}
     if _OTHERS in kept:
         kept[_OTHERS] = [_id_in(source, target, each) for each in _listed(kept[_OTHERS])]
-    group = _read_group(db, source, server, project_id)
+    group = _read_group(db, source, server, project_id, together)
     if group is not None and (group.project_id != project_id or not target.compute.can(GROUP_VERSION)):
         return Placement(None, group.id, kept, left_out)
     return Placement(group, '', kept, left_out)
@@ -106,7 +114,7 @@ def _id_in(source: Site, target: Site, bottom_id: str) -> str:
     return target.pod.ids_down.get(top_id.lower(), top_id)
 
 
-def _read_group(db: Database, source: Site, server: Item, project_id: str) -> Group | None:
+def _read_group(db: Database, source: Site, server: Item, project_id: str, together: Collection[str]) -> Group | None:
     bottom_id = next(iter(server.get('server_groups') or ()), None)
     if bottom_id is None:
         return None
@@ -123,12 +131,12 @@ def _read_group(db: Database, source: Site, server: Item, project_id: str) -> Gr
         source.pod.id if original is None else original.pod_id,
         SERVER_GROUP.owner_of(shown, project_id),
         definition_of(shown) if original is None else dict(original.definition or {}),
-        tuple(_others(db, source, shown, str(server['id']))),
+        tuple(each for each in _others(db, source, shown) if each not in together),
     )
 
 
-def _others(db: Database, source: Site, group: Item, bottom_id: str) -> Iterator[str]:
-    ids = [source.pod.ids_up.get(each, each) for each in group.get('members') or () if each != bottom_id]
+def _others(db: Database, source: Site, group: Item) -> Iterator[str]:
+    ids = [source.pod.ids_up.get(each, each) for each in group.get('members') or ()]
     known = routings.get_many(db, SERVER.type, ids)
     for each in ids:
         # One that has moved may not be deleted yet.

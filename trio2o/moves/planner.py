@@ -92,7 +92,7 @@ class Plan:
 
     :ivar json: the plan as it is stored and shown
     :ivar items: the ledger of the move
-    :ivar shared_with: ids of the servers that use volumes of the move and are not in it, which is a blocker
+    :ivar inseparable: ids of servers that would have to move, too, and are not in the plan, which is a blocker
     """
 
     wanted: Wanted
@@ -104,7 +104,7 @@ class Plan:
     items: tuple[NewItem, ...]
     bytes: int
     json: dict[str, Any]
-    shared_with: tuple[str, ...] = ()
+    inseparable: tuple[str, ...] = ()
 
     @property
     def is_blocked(self) -> bool:
@@ -205,7 +205,9 @@ def _routing(runtime: Runtime, wanted: Wanted) -> Routing:
         raise exception.BadRequest(f'A {wanted.resource_type} does not move.')
     routing = routings.get(runtime.db, wanted.resource_type, wanted.resource_id)
     if routing is None or not routing.is_live:
-        raise NoSuchResource(f'{wanted.resource_type.capitalize()} {wanted.resource_id} could not be found.')
+        raise NoSuchResource(
+            f'{wanted.resource_type.capitalize()} {wanted.resource_id} could not be found.', wanted.resource_id
+        )
     return routing
 
 
@@ -224,7 +226,7 @@ def _read_others(runtime: Runtime, site: Site, wanted: Wanted, routing: Routing)
     for server_id in wanted.also:
         other = routings.get(runtime.db, SERVER.type, server_id)
         if other is None or not other.is_live:
-            raise NoSuchResource(f'Instance {server_id} could not be found.')
+            raise NoSuchResource(f'Instance {server_id} could not be found.', server_id)
         if (other.pod_id, other.project_id) != (routing.pod_id, routing.project_id):
             raise exception.Conflict(f'Server {server_id} is in another pod or project than {routing.top_id}.')
         yield read_server(site, other.top_id, other.bottom_id)
@@ -295,8 +297,9 @@ def _plan_to(
     target_site = site_of(runtime, target.id, project_id)
     promised = [each for plan in db_moves.plans_to(runtime.db, target.id) for each in plan['requested']]
     room = runtime.scheduler.room
+    together = [source.top_id for source in sources]
     placements = {
-        source.top_id: placement.read(runtime.db, source_site, target_site, source.server, project_id)
+        source.top_id: placement.read(runtime.db, source_site, target_site, source.server, project_id, together)
         for source in sources
         if source.server is not None
     }
@@ -380,7 +383,7 @@ def _plan(
         tuple(items),
         bytes_,
         json,
-        _shared_with(look),
+        _inseparable(look),
     )
 
 
@@ -397,9 +400,11 @@ def _attachments(sources: Iterable[Source], disk_id: str) -> list[dict[str, Any]
     ]
 
 
-def _shared_with(look: checks.Inspection) -> tuple[str, ...]:
+def _inseparable(look: checks.Inspection) -> tuple[str, ...]:
     ids_up = look.source_site.pod.ids_up
-    return tuple(dict.fromkeys(ids_up.get(each, each) for disk in look.disks for each in look.other_servers(disk)))
+    by_disks = [ids_up.get(each, each) for disk in look.disks for each in look.other_servers(disk)]
+    by_groups = [each for placed in look.placements.values() for each in placed.kept_together]
+    return tuple(dict.fromkeys([*by_disks, *by_groups]))
 
 
 def _resources(wanted: Wanted, sources: Sequence[Source], source_site: Site, target_site: Site) -> list[NewItem]:

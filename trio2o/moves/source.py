@@ -26,7 +26,14 @@ _CINDERS_METADATA = ('readonly', 'attached_mode')
 
 
 class NoSuchResource(exception.NotFound):
-    """The pod of a server or volume says that it does not exist, or no pod has it."""
+    """The pod of a server or volume says that it does not exist, or no pod has it.
+
+    :ivar resource_id: the id that tenants know
+    """
+
+    def __init__(self, text: str, resource_id: str) -> None:
+        super().__init__(text)
+        self.resource_id = resource_id
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def read_server(site: Site, top_id: str, bottom_id: str) -> Source:
     """Read a server. :raises NoSuchResource: the pod does not have it"""
     server = show_server(site, bottom_id)
     if server is None:
-        raise NoSuchResource(f'Instance {top_id} could not be found.')
+        raise NoSuchResource(f'Instance {top_id} could not be found.', top_id)
     flavor_id = str(json_body.at(site.compute.get(f'/servers/{bottom_id}', _FLAVOR_VERSION), 'server', 'flavor', 'id'))
     flavor = site.compute.find(f'/flavors/{quote(flavor_id, safe="")}', '2.61') or {}
     path = f'/servers/{bottom_id}/os-volume_attachments'
@@ -137,7 +144,7 @@ def show_volume(site: Site, bottom_id: str) -> Item:
     """Return a volume as a pod shows it. :raises NoSuchResource: the pod says that it does not exist"""
     volume = find_volume(site, bottom_id)
     if volume is None:
-        raise NoSuchResource(f'Volume {bottom_id} could not be found.')
+        raise NoSuchResource(f'Volume {bottom_id} could not be found.', site.pod.ids_up.get(bottom_id, bottom_id))
     return volume
 
 

@@ -19,7 +19,6 @@ from trio2o.db.records import MADE, Move, MoveItem
 from trio2o.moves import building, copying, ending, freeze, ports, steps
 from trio2o.moves.ledger import MARKER, Ledger, Unfit, Wait
 from trio2o.moves.sites import AbsentSite, Site, site_of
-from trio2o.moves.source import find_volume
 from trio2o.moves.step import Work
 from trio2o.pods.podapi import PodRefused
 from trio2o.routing.inventory import match_routings
@@ -165,9 +164,6 @@ def _delete_server(work: Work, site: Site, key: str) -> None:
 
 
 def _delete_volume(work: Work, site: Site, key: str) -> None:
-    volume = find_volume(site, work.ledger.id(key)) if work.ledger.id(key) else None
-    if volume is not None and volume.get('status') in ('in-use', 'detaching'):
-        raise Wait(f'Nova of pod {site.pod.name} to detach the volume')
     # What the move makes for tenants is in a list of their project.
     listing = site.tenant_volume if work.ledger.items[key].top_id else None
     copying.delete_volume(work, site, key, listing)

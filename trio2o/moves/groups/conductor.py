@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,8 @@ from trio2o.moves import planner
 from trio2o.moves.checks import BLOCKER
 from trio2o.moves.groups import selection
 from trio2o.moves.groups.options import CONTINUE, REVERT, Options, seconds_until_open
-from trio2o.moves.planner import Plan, Wanted
+from trio2o.moves.groups.parts import plan_part
+from trio2o.moves.planner import Plan
 from trio2o.moves.source import NoSuchResource
 from trio2o.resources import SERVER
 
@@ -299,10 +300,16 @@ class Conductor:
 
     def _begin_one(self, group: MoveGroup, options: Options, member: MoveGroupMember, limits: _Limits) -> Plan | None:
         """Plan and begin the move of a member, or say why not. :returns: the plan of the move; None if none began"""
-        members = move_groups.part(self._db, group.id, member.part)
+        members = [each for each in move_groups.part(self._db, group.id, member.part) if each.state == WAITING]
+        if not members:
+            # It has begun with another one since the members were read.
+            return None
         ids = [each.id for each in members]
         try:
-            plan = planner.make_plan(self._runtime, wanted(group, options, members))
+            plan, found = plan_part(self._runtime, group, members, lambda id_: self._waiting_server(group, id_))
+            if len(found) > len(members):
+                ids = [each.id for each in found]
+                move_groups.set_members(self._db, ids, during=WAITING, part=member.part, wave=member.wave)
             if plan.is_blocked:
                 self._refuse(ids, blockers(plan))
                 return None
@@ -313,8 +320,12 @@ class Conductor:
         except CANNOT_ASK as error:
             move_groups.set_members(self._db, ids, during=WAITING, reason=str(error), not_before=utcnow() + _ASK_AGAIN)
             return None
-        except NoSuchResource:
-            move_groups.set_members(self._db, [member.id], during=WAITING, state=GONE, reason='It was deleted.')
+        except NoSuchResource as error:
+            gone = [each.id for each in members if each.resource_id == error.resource_id]
+            if gone:
+                move_groups.set_members(self._db, gone, during=WAITING, state=GONE, reason='It was deleted.')
+            else:
+                self._refuse(ids, str(error))
             return None
         except planner.AttachedTo as error:
             self._attached(group, member, error)
@@ -328,6 +339,10 @@ class Conductor:
         except db_moves.NotWaiting:
             return None
         return plan
+
+    def _waiting_server(self, group: MoveGroup, server_id: str) -> MoveGroupMember | None:
+        found = move_groups.member_of(self._db, group.id, SERVER.type, server_id)
+        return found if found is not None and found.state == WAITING else None
 
     def _attached(self, group: MoveGroup, member: MoveGroupMember, error: planner.AttachedTo) -> None:
         """Let a volume wait for its server, if that is a member that can still be moved."""
@@ -418,21 +433,6 @@ class _Limits:
         return self._projects[project_id] < self._most_of_project and (
             pod_id is None or self._pods[pod_id] < self._most_of_pod
         )
-
-
-def wanted(group: MoveGroup, options: Options, members: Iterable[MoveGroupMember | NewMember]) -> Wanted:
-    """Return what the planner is to plan for members that are moved by one move."""
-    first, *_others = members
-    return Wanted(
-        first.resource_type,
-        first.resource_id,
-        first.target_pod_id,
-        group.zone or None,
-        options.confirm_seconds,
-        target_pod_ids=tuple(group.targets),
-        confirms_itself=group.kind != APPLICATION,
-        group_id=group.id,
-    )
 
 
 def blockers(plan: Plan) -> str:

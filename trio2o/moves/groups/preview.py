@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ from trio2o.db.move_groups import NewMember
 from trio2o.db.records import APPLICATION, MoveGroup
 from trio2o.moves import planner
 from trio2o.moves.checks import BLOCKER, Finding
-from trio2o.moves.groups.conductor import CANNOT_ASK, wanted
-from trio2o.moves.groups.options import Options
+from trio2o.moves.groups.conductor import CANNOT_ASK
+from trio2o.moves.groups.parts import plan_part
 from trio2o.resources import SERVER, VOLUME
 
 if TYPE_CHECKING:
@@ -38,20 +38,20 @@ def plan(runtime: Runtime, group: MoveGroup, members: Sequence[NewMember], total
     """
     deadline = Deadline(_SECONDS)
     rows: list[Json] = []
-    servers = {member.resource_id for member in members if member.resource_type == SERVER.type}
-    attached: set[str] = set()
+    servers = {member.resource_id: member for member in members if member.resource_type == SERVER.type}
+    together: set[tuple[str, str]] = set()
     planned = 0
     for member in members[:MOST]:
         if deadline.is_over():
             break
         planned += 1
-        if member.resource_type == VOLUME.type and member.resource_id in attached:
-            # It moves with its server.
+        if (member.resource_type, member.resource_id) in together:
+            # It moves with its server, or with one that it shares a volume with.
             continue
         row = _row(runtime, group, member, servers)
         if row is None:
             continue
-        attached.update(row.pop('volumes'))
+        together.update(row.pop('together'))
         rows.append(row)
     refused = [row for row in rows if _is_blocked(row)]
     return {
@@ -78,7 +78,7 @@ def _is_blocked(row: Json) -> bool:
     return any(finding['level'] == BLOCKER for finding in row['findings'])
 
 
-def _row(runtime: Runtime, group: MoveGroup, member: NewMember, servers: Collection[str]) -> Json | None:
+def _row(runtime: Runtime, group: MoveGroup, member: NewMember, servers: Mapping[str, NewMember]) -> Json | None:
     """:returns: None if the member is a volume of one of the servers, with which it moves"""
     found: Json = {
         'resource_type': member.resource_type,
@@ -87,7 +87,7 @@ def _row(runtime: Runtime, group: MoveGroup, member: NewMember, servers: Collect
         'wave': member.wave,
     }
     try:
-        made = planner.make_plan(runtime, wanted(group, Options.from_json(group.options), [member]))
+        made, _members = plan_part(runtime, group, [member], servers.get)
     except exception.Trio2oException as error:
         if isinstance(error, planner.AttachedTo) and error.server_id in servers:
             return None
@@ -101,7 +101,7 @@ def _row(runtime: Runtime, group: MoveGroup, member: NewMember, servers: Collect
             'bytes': 0,
             'seconds': 0,
             'findings': [finding],
-            'volumes': [],
+            'together': [],
         }
     return {
         **found,
@@ -110,5 +110,8 @@ def _row(runtime: Runtime, group: MoveGroup, member: NewMember, servers: Collect
         'bytes': made.bytes,
         'seconds': made.json['seconds'],
         'findings': made.json['findings'],
-        'volumes': [disk['id'] for disk in made.json['volumes']],
+        'together': [
+            *((SERVER.type, server['id']) for server in made.json['servers']),
+            *((VOLUME.type, disk['id']) for disk in made.json['volumes']),
+        ],
     }

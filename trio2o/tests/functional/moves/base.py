@@ -64,6 +64,13 @@ class MovesCase(JobsCase):
         self.assertEqual(202, answer.status, answer.text)
         return answer['server']['id']
 
+    def shared_volume(self, **given):
+        """Create a volume that several servers can use. :returns: its id"""
+        kind = {'name': 'shared', 'extra_specs': {'multiattach': '<is> True'}}
+        made = self.cloud.cinder.post('/types', {'volume_type': kind}, as_='admin')
+        self.assertIn(made.status, (200, 409), made.text)
+        return self.volume(volume_type='shared', **given)
+
     def show(self, server_id, version='2.94', **options):
         return self.cloud.nova.get(f'/servers/{server_id}', version=version, **options)['server']
 
@@ -157,6 +164,11 @@ class TenantCase(MovesCase):
 
     def gateway(self, **options):
         return super().gateway(**{'moves.confirm_seconds': 3600, **options})
+
+    def servers_of(self, pod):
+        """Return the ids of the servers of a pod that nobody has deleted."""
+        servers = self.cloud.pod(pod).nova.servers.values()
+        return {each['id'] for each in servers if not each['deleted'] and each['task_state'] != 'deleting'}
 
     def each_step(self, move_id, look):
         """Run a move step by step. :param look: called after each step, with its name"""

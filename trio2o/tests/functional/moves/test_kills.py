@@ -112,20 +112,22 @@ class KillsCase(MovesCase):
     def everything(self):
         return {name: self.inventory(name) for name in ('Pod1', 'Pod2')}
 
-    def check(self, make, kind, is_reverted=False):
+    def check(self, make, kind, is_reverted=False, every=1):
         """Kill a move at each of its points.
 
         :param make: creates a resource and returns its id
         :param kind: its type
+        :param every: one of so many points
         """
         first = make()
         (total,) = self.run_all({self.start(kind, first): None}, is_reverted).values()
         self.assertGreater(total, 20)
-        made = [make() for _ in range(total)]
+        points = range(1, total + 1, every)
+        made = [make() for _ in points]
         disk = 'root' if kind == 'server' else 'volume'
         checksums = {each: self.disk(disk, each).checksum() for each in made}
         before = self.everything()
-        self.run_all({self.start(kind, each): at for at, each in enumerate(made, 1)}, is_reverted)
+        self.run_all({self.start(kind, each): at for at, each in zip(points, made, strict=True)}, is_reverted)
         self.assertEqual(checksums, {each: self.disk(disk, each).checksum() for each in made})
         after = self.everything()
         if is_reverted:
@@ -161,6 +163,36 @@ class TestKills(KillsCase):
 
     def test_server_is_back_after_a_kill_at_any_point_of_a_revert(self):
         self.check(self.server, 'server', is_reverted=True)
+
+
+class TestKillsOfSeveralServers(KillsCase):
+    def test_servers_exist_once_after_a_kill_at_many_points(self):
+        others = {}
+
+        def make():
+            shared = self.shared_volume()
+            first = self.server(volumes=[shared])
+            others[first] = self.server(volumes=[shared])
+            return first
+
+        start = self.start
+        self.start = lambda kind, first: start(kind, first, also=(others[first],))
+        self.listed = functools.partial(self.listed_but, others)
+        self.inventory = functools.partial(self.inventory_of_first, others, self.inventory)
+        self.check(make, 'server', every=7)
+        for other in others.values():
+            self.assertEqual('Pod2', self.place('server', other)[0])
+
+    def listed_but(self, others, kind):
+        found = super().listed(kind)
+        self.assertEqual(2 * len(others), len(found))
+        return [each for each in found if each['id'] in others]
+
+    def inventory_of_first(self, others, inventory, name):
+        """Return what a pod has, but for the servers that are moved along and volumes."""
+        along = {self.place('server', other)[1] for other in others.values()} | {*others.values()}
+        found = inventory(name)
+        return {**found, 'servers': found['servers'] - along, 'volumes': set()}
 
 
 class TestCancels(KillsCase):

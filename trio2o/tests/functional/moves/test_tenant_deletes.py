@@ -12,11 +12,6 @@ class TestDeletes(TenantCase):
         self.server_id = self.server()
         self.move_id = self.start('server', self.server_id)
 
-    def servers(self, pod):
-        """Return the ids of the servers of a pod that nobody has deleted."""
-        servers = self.cloud.pod(pod).nova.servers.values()
-        return {each['id'] for each in servers if not each['deleted'] and each['task_state'] != 'deleting'}
-
     def keep_snapshot(self):
         """Let the process of the gateway go on with what it knows of pods and moves, as it does for some seconds."""
         registry = self.cloud.runtime.registry
@@ -39,16 +34,16 @@ class TestDeletes(TenantCase):
                 self.move_id = self.start('server', self.server_id)
                 self.run_move(self.move_id, after='compare')
                 self.cloud.nova.get(f'/servers/{self.server_id}')
-                before = self.servers('Pod1')
+                before = self.servers_of('Pod1')
                 self.keep_snapshot()
                 self.switch()
                 method = 'DELETE' if body is None else 'POST'
                 answer = self.cloud.nova.request(method, f'/servers/{self.server_id}{path}', body)
                 self.assertIn(answer.status, (202, 204), answer.text)
-                self.assertEqual((before, set()), (self.servers('Pod1'), self.servers('Pod2')))
+                self.assertEqual((before, set()), (self.servers_of('Pod1'), self.servers_of('Pod2')))
                 self.cloud.runtime.registry._refresh_seconds = 0.0
                 self.assertEqual('confirmed', self.run_move(self.move_id).status)
-                self.assertNotIn(self.server_id, self.servers('Pod1'))
+                self.assertNotIn(self.server_id, self.servers_of('Pod1'))
 
     def test_process_does_not_know_that_the_move_has_ended(self):
         self.run_move(self.move_id, after='server')
@@ -57,7 +52,7 @@ class TestDeletes(TenantCase):
         moves.end(self.db, self.move_id, 'reverted')
         answer = self.cloud.nova.delete(f'/servers/{self.server_id}')
         self.assertEqual(204, answer.status, answer.text)
-        self.assertEqual(set(), self.servers('Pod1'))
+        self.assertEqual(set(), self.servers_of('Pod1'))
 
     def test_paused_move_is_cancelled(self):
         self.run_move(self.move_id, after='stop server')
@@ -65,7 +60,7 @@ class TestDeletes(TenantCase):
         answer = self.cloud.nova.post(f'/servers/{self.server_id}/action', {'forceDelete': None})
         self.assertEqual(202, answer.status, answer.text)
         self.assertEqual('reverted', self.run_move(self.move_id).status)
-        self.assertEqual(set(), self.servers('Pod1') | self.servers('Pod2'))
+        self.assertEqual(set(), self.servers_of('Pod1') | self.servers_of('Pod2'))
 
     def test_admin_may_delete_and_other_project_may_not(self):
         path = f'/servers/{self.server_id}'
@@ -89,7 +84,7 @@ class TestDeletes(TenantCase):
         self.run_move(self.move_id, until='switched')
         self.assertEqual(204, self.cloud.nova.delete(f'/servers/{self.server_id}').status)
         self.assertEqual('confirmed', self.run_move(self.move_id).status)
-        self.assertEqual(set(), self.servers('Pod1') | self.servers('Pod2'))
+        self.assertEqual(set(), self.servers_of('Pod1') | self.servers_of('Pod2'))
         self.assertEqual(404, self.cloud.nova.get(f'/servers/{self.server_id}').status)
         self.assertFalse(routings.get(self.db, 'server', self.server_id).is_live)
         self.assertIsNotNone(moved_resources.moved_at(self.db, 'server', self.server_id))
@@ -133,8 +128,8 @@ class TestDeletes(TenantCase):
                 self.revert_during_delete(until)
                 if until != 'end':
                     self.assertEqual('reverted', self.run_move(self.move_id).status)
-                self.assertNotIn(self.server_id, self.servers('Pod1'))
-                self.assertEqual(set(), self.servers('Pod2'))
+                self.assertNotIn(self.server_id, self.servers_of('Pod1'))
+                self.assertEqual(set(), self.servers_of('Pod2'))
                 self.assertEqual(404, self.cloud.nova.get(f'/servers/{self.server_id}').status)
                 self.assertFalse(routings.get(self.db, 'server', self.server_id).is_live)
 
@@ -144,5 +139,5 @@ class TestDeletes(TenantCase):
         self.run_move(self.move_id, after='switch')
         self.assertIsNotNone(Engine(self.cloud.runtime, self.move_id).advance())
         self.assertEqual('compare', moves.get(self.db, self.move_id).step)
-        self.assertEqual(1, len(self.servers('Pod2')))
+        self.assertEqual(1, len(self.servers_of('Pod2')))
         self.assertEqual('reverted', self.run_move(self.move_id).status)
