@@ -20,7 +20,6 @@ from trio2o.pods.podapi import PodRefused
 IMAGE, NETWORK = 'image', 'network'
 #: Service -> the version in its paths.
 _VERSIONS = {IMAGE: 'v2', NETWORK: 'v2.0'}
-_TIMEOUT_ERRORS = (exceptions.ConnectFailure, exceptions.ConnectTimeout, exceptions.RetriableConnectionFailure)
 
 
 class SharedApi:
@@ -63,7 +62,7 @@ class SharedApi:
         url = f'{self.root}/{_VERSIONS[self.service]}{path}'
         try:
             answer = self._account.pod_session.request(url, method, json=document, raise_exc=False)
-        except _TIMEOUT_ERRORS as error:
+        except exceptions.ConnectionError as error:
             reason = f'{self.service} does not answer: {type(error).__name__}'
             raise exception.PodNoAnswer(self._pod_name, reason) from error
         except exceptions.ClientException as error:

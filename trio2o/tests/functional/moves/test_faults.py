@@ -5,7 +5,17 @@ from datetime import timedelta
 
 from trio2o.db import jobs, moves
 from trio2o.db.database import utcnow
-from trio2o.lab.emulated.faults import Alter, BalancerAnswers, Drop, DropAfter, Refuse, Status, StatusAfter
+from trio2o.lab.emulated.faults import (
+    Alter,
+    BalancerAnswers,
+    Drop,
+    DropAfter,
+    DropMidBody,
+    Refuse,
+    Status,
+    StatusAfter,
+    Truncate,
+)
 from trio2o.moves.engine import Engine
 from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.moves.base import MovesCase
@@ -222,3 +232,22 @@ class TestWorker(FaultsCase):
         move = self.run_move(move_id)
         self.assertEqual('stuck', move.status)
         self.assertIn('what no service answers', move.error)
+
+
+class TestSharedServices(FaultsCase):
+    def test_error_names_the_service_whose_connection_breaks(self):
+        move_id = self.start('volume', self.volume())
+        self.run_move(move_id, after='copy of volume')
+        for fault in (Refuse, Drop, DropAfter, DropMidBody, Truncate):
+            broken = fault()
+            self.cloud.lab.glance.faults.add(broken)
+            wait_until(lambda: self.fails(move_id), 10, 'the move does not fail')
+            error = moves.get(self.db, move_id).error
+            self.assertIn('image does not answer', error, fault.__name__)
+            self.cloud.lab.glance.faults.remove(broken)
+            moves.update(self.db, move_id, error=None, hold='', facts={})
+        self.assertEqual('confirmed', self.run_move(move_id).status)
+
+    def fails(self, move_id):
+        Engine(self.cloud.runtime, move_id).advance()
+        return moves.get(self.db, move_id).error
