@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from trio2o import exception
 from trio2o.db.move_groups import NewMember
 from trio2o.db.records import APPLICATION, MoveGroup, MoveGroupMember
 from trio2o.moves import planner
@@ -33,6 +34,7 @@ def plan_part(
     :param members: those that are known to move together; volumes are in the plan of their server
     :param find: returns a further member by the id of its server; None if it is none, or does not wait
     :returns: the plan, and its members. A server that would have to move, too, but is not found, is a blocker
+    :raises Conflict: there are more than ``MOST_SERVERS``
     :raises: what ``make_plan`` does
     """
     found = list(members)
@@ -41,9 +43,12 @@ def plan_part(
         known = {member.resource_id for member in found}
         more = [find(server_id) for server_id in plan.inseparable if server_id not in known]
         others = [member for member in more if member is not None]
-        if not others or len(others) < len(more) or len(found) + len(others) > MOST_SERVERS:
+        if not others or len(others) < len(more):
             return plan, found
         found += others
+        if len(found) > MOST_SERVERS:
+            text = f'More than {MOST_SERVERS} servers can only move together, which is the most of one move.'
+            raise exception.Conflict(f'{text} Detach the volumes that they share, or take them out of their group.')
 
 
 def wanted(group: MoveGroup, members: Sequence[AnyMember]) -> Wanted:

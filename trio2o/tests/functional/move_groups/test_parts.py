@@ -2,6 +2,7 @@
 """Members that can only move together: servers that share volumes, or that a server group keeps together."""
 
 from trio2o.db import moves
+from trio2o.moves.groups import parts
 from trio2o.tests.functional.move_groups.base import GroupsCase
 
 
@@ -54,6 +55,15 @@ class TestApplications(PartsCase):
         servers, _volumes = self.chain()
         members = [{'type': 'server', 'id': each} for each in servers[:2]]
         self.assertIn(servers[2], self.create(422, kind='application', members=members, zone='az2').text)
+        self.assertEqual(0, self.count_moves())
+
+    def test_more_servers_than_one_move_takes_are_refused(self):
+        self.patch(parts, 'MOST_SERVERS', 2)
+        servers, _volumes = self.chain()
+        members = [{'type': 'server', 'id': each} for each in servers]
+        self.assertIn('More than 2 servers', self.create(422, kind='application', members=members, zone='az2').text)
+        group = self.begin(kind='drain', source_pod='Pod1', target_pods=['Pod3'], canary=0)
+        self.run_group(group, until=lambda shown: shown['counts']['refused'] == 5)
         self.assertEqual(0, self.count_moves())
 
     def test_one_server_that_cannot_be_built_moves_none(self):

@@ -166,31 +166,35 @@ class TestKills(KillsCase):
 
 
 class TestKillsOfSeveralServers(KillsCase):
+    def setUp(self):
+        super().setUp()
+        self.others, start = {}, self.start
+        self.start = lambda kind, first: start(kind, first, also=(self.others[first],))
+        self.inventory = functools.partial(self.inventory_of_first, self.inventory)
+
+    def make(self):
+        shared = self.shared_volume()
+        first = self.server(volumes=[shared])
+        self.others[first] = self.server(volumes=[shared])
+        return first
+
     def test_servers_exist_once_after_a_kill_at_many_points(self):
-        others = {}
+        self.check(self.make, 'server', every=7)
+        self.assertEqual({'Pod2'}, {self.place('server', other)[0] for other in self.others.values()})
 
-        def make():
-            shared = self.shared_volume()
-            first = self.server(volumes=[shared])
-            others[first] = self.server(volumes=[shared])
-            return first
+    def test_servers_are_back_after_a_kill_at_many_points_of_a_revert(self):
+        self.check(self.make, 'server', is_reverted=True, every=9)
+        self.assertEqual({'Pod1'}, {self.place('server', other)[0] for other in self.others.values()})
+        self.assertEqual({'ACTIVE'}, {each['status'] for each in self.cloud.nova.get('/servers/detail')['servers']})
 
-        start = self.start
-        self.start = lambda kind, first: start(kind, first, also=(others[first],))
-        self.listed = functools.partial(self.listed_but, others)
-        self.inventory = functools.partial(self.inventory_of_first, others, self.inventory)
-        self.check(make, 'server', every=7)
-        for other in others.values():
-            self.assertEqual('Pod2', self.place('server', other)[0])
-
-    def listed_but(self, others, kind):
+    def listed(self, kind):
         found = super().listed(kind)
-        self.assertEqual(2 * len(others), len(found))
-        return [each for each in found if each['id'] in others]
+        self.assertEqual(2 * len(self.others), len(found))
+        return [each for each in found if each['id'] in self.others]
 
-    def inventory_of_first(self, others, inventory, name):
+    def inventory_of_first(self, inventory, name):
         """Return what a pod has, but for the servers that are moved along and volumes."""
-        along = {self.place('server', other)[1] for other in others.values()} | {*others.values()}
+        along = {self.place('server', other)[1] for other in self.others.values()} | {*self.others.values()}
         found = inventory(name)
         return {**found, 'servers': found['servers'] - along, 'volumes': set()}
 
