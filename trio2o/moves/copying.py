@@ -10,15 +10,15 @@ Another channel is another module with the names ``NAME``, ``items``, ``bytes_of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from trio2o.db.moves import NewItem
 from trio2o.db.records import COPIED
-from trio2o.moves.ledger import MARKER, Unfit, Wait, marked
+from trio2o.moves.ledger import MARKER, Lost, Unfit, Wait, marked
 from trio2o.moves.sites import Site
-from trio2o.moves.source import Source, disks_of, find_volume
+from trio2o.moves.source import Source, disks_of, find_volume, show_server
 from trio2o.moves.step import Step, Work
 from trio2o.pods.podapi import PodApi
 from trio2o.pods.shared_api import SharedApi
@@ -28,6 +28,8 @@ from trio2o.web import json_body
 NAME = 'image'
 #: What only the move needs goes when it ends, however it ends.
 _BOTH = 'confirmed,reverted'
+#: Cinder deletes no volume in these states.
+_BUSY = ('creating', 'downloading', 'uploading')
 
 
 def items(sources: Sequence[Source], source_site: Site, target_site: Site) -> list[NewItem]:
@@ -90,8 +92,12 @@ class RootImage(Step):
         def create() -> str:
             return str(work.source.compute.send('POST', path, '2.45', body).json['image_id'])
 
-        image_id = work.ledger.make(key, create, lambda: find_image(glance, name))
-        image = wait_for_image(glance, image_id)
+        def is_under_way() -> bool:
+            server = show_server(work.source, work.source_server(self.server_id)) or {}
+            return bool(server.get('OS-EXT-STS:task_state'))
+
+        work.ledger.make(key, create, lambda: find_image(glance, name))
+        image = _wait_for_upload(work, work.source, key, is_under_way)
         work.note(**{f'hash/{self.server_id}': image['os_hash_value'], f'root_bytes/{self.server_id}': image['size']})
 
     def undo(self, work: Work) -> None:
@@ -195,7 +201,40 @@ def upload(work: Work, site: Site, key: str, volume_id: str) -> Item:
         answer = site.volume.send('POST', f'/volumes/{volume_id}/action', '3.0', {'os-volume_upload_image': given})
         return str(answer.json['os-volume_upload_image']['image_id'])
 
-    return wait_for_image(glance, work.ledger.make(key, create, lambda: find_image(glance, name)))
+    def is_under_way() -> bool:
+        return (find_volume(site, volume_id) or {}).get('status') == 'uploading'
+
+    work.ledger.make(key, create, lambda: find_image(glance, name))
+    return _wait_for_upload(work, site, key, is_under_way)
+
+
+def _wait_for_upload(work: Work, site: Site, key: str, is_under_way: Callable[[], bool]) -> Item:
+    """Return an image that a pod makes, when it is complete.
+
+    A process that dies leaves the image ``queued`` or ``saving`` for ever, while the volume or the server is ready
+    again.
+
+    :param is_under_way: whether the pod says that it makes the image
+    :raises Wait: it is not complete yet
+    :raises Lost: the pod does not make it any more
+    """
+    glance, image_id = glance_of(site), work.ledger.id(key)
+    image: Item | None = glance.get(f'/images/{image_id}')
+    status = _status(image)
+    if status != 'active':
+        if is_under_way():
+            raise Wait(f'image {image_id}, which is {status}')
+        # The image is complete before the pod says that it is done: it may be so since the first look.
+        image = glance.get(f'/images/{image_id}')
+        status = _status(image)
+    if image is None or status != 'active':
+        delete_image(work, key, site)
+        raise Lost(f'Pod {site.pod.name} has given up image {image_id}, which was {status}.')
+    return _with_checksum(image)
+
+
+def _status(image: Item | None) -> str:
+    return 'gone' if image is None else str(image.get('status'))
 
 
 def find_image(glance: SharedApi, name: str) -> str | None:
@@ -215,8 +254,12 @@ def wait_for_image(glance: SharedApi, image_id: str) -> Item:
         raise Unfit(f'Image {image_id} was not made: it is {image["status"] if image else "gone"}.')
     if image.get('status') != 'active':
         raise Wait(f'image {image_id}, which is {image.get("status")}')
+    return _with_checksum(image)
+
+
+def _with_checksum(image: Item) -> Item:
     if not image.get('os_hash_value'):
-        raise Unfit(f'Glance has no checksum of image {image_id}.')
+        raise Unfit(f'Glance has no checksum of image {image["id"]}.')
     return image
 
 
@@ -275,9 +318,16 @@ def delete_snapshot(work: Work, key: str) -> None:
     if work.ledger.is_gone(key):
         return
     api, name = work.source.volume, work.ledger.marker(key)
+
+    def show(snapshot_id: str) -> Item | None:
+        snapshot = _show_snapshot(api, snapshot_id)
+        if snapshot is not None and snapshot.get('status') == 'creating':
+            raise Wait(f'snapshot {snapshot_id}, which pod {work.source.pod.name} still makes')
+        return snapshot
+
     work.ledger.delete(
         key,
-        lambda snapshot_id: _show_snapshot(api, snapshot_id),
+        show,
         lambda snapshot_id: api.send('DELETE', f'/snapshots/{snapshot_id}', '3.0'),
         lambda: _find_snapshot(api, name),
     )
@@ -287,7 +337,7 @@ def delete_volume(work: Work, site: Site, key: str, api: PodApi | None = None) -
     """Delete a volume of the ledger.
 
     :param api: lists the volume; None: the one of the project of Trio2o's user
-    :raises Wait: it is not gone yet, or not detached from a server that was deleted
+    :raises Wait: it is not gone yet, is not complete, or not detached from a server that was deleted
     """
     if work.ledger.is_gone(key):
         return
@@ -297,6 +347,8 @@ def delete_volume(work: Work, site: Site, key: str, api: PodApi | None = None) -
         volume = find_volume(site, volume_id)
         if volume is not None and volume.get('status') in ('in-use', 'detaching'):
             raise Wait(f'Nova of pod {site.pod.name} to detach volume {volume_id}')
+        if volume is not None and volume.get('status') in _BUSY:
+            raise Wait(f'volume {volume_id} of pod {site.pod.name}, which is {volume["status"]}')
         return volume
 
     work.ledger.delete(

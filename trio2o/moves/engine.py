@@ -12,7 +12,7 @@ from trio2o.db import moves as db_moves
 from trio2o.db.database import utcnow
 from trio2o.db.records import ABANDONED, CONFIRMED, REVERTED, Move
 from trio2o.moves import steps
-from trio2o.moves.ledger import Unfit, Wait
+from trio2o.moves.ledger import Lost, Unfit, Wait
 from trio2o.moves.sites import InMaintenance
 from trio2o.moves.step import Step, Work, work_on
 from trio2o.moves.sweeping import sweep
@@ -70,6 +70,8 @@ class Engine:
                 self._undone(work, table, at)
         except Wait as wait:
             return self._wait(move, step, str(wait))
+        except Lost as error:
+            return self._failed(move, step, str(error))
         except Unfit as error:
             self._hold(move, step, str(error))
         except PodRefused as error:

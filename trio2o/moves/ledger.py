@@ -28,6 +28,10 @@ class Wait(Exception):
     """The step has begun something that takes time: look again later. The text says what it waits for."""
 
 
+class Lost(Exception):
+    """A pod has given up what the step has begun, and nothing is left of it: it is begun again."""
+
+
 class Unfit(Exception):
     """The step cannot go on without an operator. The text is for the operator."""
 

@@ -96,6 +96,7 @@ class Step:
         """Carry the step out.
 
         :raises Wait: a pod is still doing it
+        :raises Lost: a pod has given it up
         :raises Unfit: it cannot be carried out
         :raises PodError: a pod did not answer
         :raises PodRefused: a pod refused

@@ -195,6 +195,97 @@ class TestFindings(FaultsCase):
             self.move_id = self.start('server', self.server_id)
 
 
+class TestInterruptedUploads(FaultsCase):
+    """A process of a pod dies in the midst of an upload, and is started again."""
+
+    def setUp(self):
+        super().setUp()
+        self.volume_id = self.volume()
+        self.server_id = self.server(volumes=[self.volume_id])
+        self.before = [self.inventory(name) for name in ('Pod1', 'Pod2')]
+        self.move_id = self.start('server', self.server_id)
+        self.glance = self.cloud.lab.glance
+
+    def advance(self, times=3):
+        for _ in range(times):
+            Engine(self.cloud.runtime, self.move_id).advance()
+            self.assertNotEqual('stuck', self.current.status, self.current.error)
+
+    @property
+    def current(self):
+        return moves.get(self.db, self.move_id)
+
+    def interrupted(self, after, give_up):
+        """Let an upload be given up. :param give_up: called with the id of the image"""
+        self.run_move(self.move_id, after=after)
+        known = set(self.glance.images)
+        self.glance.hold()
+        self.advance()
+        (image_id,) = self.glance.images.keys() - known
+        step = self.current.step
+        give_up(image_id)
+        self.glance.forget_uploads()
+        self.advance(1)
+        self.assertNotIn(image_id, set(self.glance.images))
+        self.assertEqual(step, self.current.step)
+        self.assertIn(image_id, self.current.error)
+        self.assertEqual('confirmed', self.run_move(self.move_id).status)
+        self.assertEqual([], [each for each in self.glance.images.values() if each['status'] != 'active'])
+
+    def volumes_are_available(self, pod):
+        for volume in self.cloud.pod(pod).cinder.volumes.values():
+            if volume['status'] == 'uploading':
+                volume['status'] = 'available'
+
+    def test_image_of_root_disk_is_made_again(self):
+        def give_up(image_id):
+            self.cloud.pod('Pod1').nova.servers[self.server_id]['task_state'] = None
+
+        self.interrupted('stop server', give_up)
+
+    def test_copy_is_uploaded_again(self):
+        self.interrupted('copy of volume', lambda image_id: self.volumes_are_available('Pod1'))
+
+    def test_copy_is_uploaded_again_if_its_image_was_deleted(self):
+        def give_up(image_id):
+            self.glance.erase(image_id)
+            self.volumes_are_available('Pod1')
+
+        self.interrupted('copy of volume', give_up)
+
+    def test_volume_in_target_is_uploaded_again(self):
+        self.interrupted('volume', lambda image_id: self.volumes_are_available('Pod2'))
+
+    def test_upload_that_is_always_given_up_makes_the_move_stuck(self):
+        self.cloud.conf.set_override('attempts', 3, 'moves')
+        self.run_move(self.move_id, after='copy of volume')
+        self.glance.hold()
+
+        def is_stuck():
+            Engine(self.cloud.runtime, self.move_id).advance()
+            self.volumes_are_available('Pod1')
+            self.glance.forget_uploads()
+            self.glance.hold()
+            return self.current.status == 'stuck'
+
+        wait_until(is_stuck, 10, lambda: f'{self.current}', 0.01)
+        self.assertIn('given up', self.current.error)
+        self.glance.release()
+        moves.resume(self.db, self.move_id)
+        self.assertEqual('confirmed', self.run_move(self.move_id).status)
+
+    def test_move_is_cancelled_during_an_upload(self):
+        self.run_move(self.move_id, after='copy of volume')
+        self.glance.hold()
+        self.advance()
+        moves.cancel(self.db, self.move_id)
+        self.advance(5)
+        self.assertIn('uploading', {each['status'] for each in self.cloud.pod('Pod1').cinder.volumes.values()})
+        self.glance.release()
+        self.assertEqual('reverted', self.run_move(self.move_id).status)
+        self.assertEqual(self.before, [self.inventory(name) for name in ('Pod1', 'Pod2')])
+
+
 class TestWorker(FaultsCase):
     """Moves as the worker carries them out."""
 
