@@ -65,18 +65,9 @@ def _with_pair(ids: Mapping[str, str], old: str, new: str) -> Mapping[str, str]:
 
 def body_up(body: bytes, names: PodNames) -> bytes:
     """Return the body of a pod with the links and ids that tenants know."""
-    for old, new in _links_up(names):
-        body = body.replace(old, new)
-    return _ids_up(body, names)
-
-
-def _links_up(names: PodNames) -> list[tuple[bytes, bytes]]:
-    """Return the beginnings of links of a pod, each with the one that replaces it."""
-    new = f'{names.base_url}/'.encode()
-    return [(f'{root}/'.encode(), new) for root in names.roots if root != names.base_url]
-
-
-def _ids_up(body: bytes, names: PodNames) -> bytes:
+    for root in names.roots:
+        if root != names.base_url:
+            body = body.replace(f'{root}/'.encode(), f'{names.base_url}/'.encode())
     # Most pods have a few ids of their own, such as those of volume types, which are not in most bodies.
     if len(names.ids_up) <= _FEW_IDS and not any(bottom_id.encode() in body for bottom_id in names.ids_up):
         return body
@@ -181,15 +172,15 @@ def page_up(body: bytes, names: PodNames, resource: Resource, fields: frozenset[
     :param fields: those of the items that are read; the others are only passed on if the page has nothing unusual
     :param beside: keys of the document that are read beside the items
     """
+    body = body_up(body, names)
     replace: dict[str, slices.Replace] = {}
     if names.pod_zone != names.zone:
         replace = dict.fromkeys(resource.zones, partial(zone_up, names=names))
     if resource.host_id and names.host_ids is not None:
         replace[resource.host_id] = partial(names.host_ids.up, names.pod_id)
-    fields = fields.union(replace)
-    document = slices.parse(_ids_up(body, names), resource.collection, fields, beside, _links_up(names), replace)
+    document = slices.parse(body, resource.collection, fields.union(replace), beside, replace)
     if document is None:
-        document = parse_json(body_up(body, names))
+        document = parse_json(body)
         items = json_body.objects_at(document, resource.collection)
         items_up(items, resource.zones, names)
         host_ids_up(items, resource.host_id, names)

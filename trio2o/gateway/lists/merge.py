@@ -13,7 +13,6 @@ each pod keep the order of the pod, and the order is the same in the whole list 
 
 from __future__ import annotations
 
-import itertools
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +42,7 @@ class Order:
 
     def keys_of(self, items: Sequence[Item]) -> list[Keys]:
         """Return the sort values of each item."""
-        columns = [_comparable([*map(read, items)]) for read in self.read]
+        columns = [[_comparable(value) for value in map(read, items)] for read in self.read]
         return list(zip(*columns, [str(item.get(self.id_field)) for item in items], strict=True))
 
     def is_kept(self, keys: Sequence[Keys]) -> bool:
@@ -217,10 +216,9 @@ def _sorted_rows(pods: Sequence[PodItems], placed: Sequence[_Placed], order: Ord
                     continue
             seen.add(item_id)
             rows.append((*keys, item))
-    # Stable sorts from the last values to the first: one for all values that follow each other in one direction.
-    groups = itertools.groupby(range(len(order.descending)), order.descending.__getitem__)
-    for is_descending, positions in reversed([(descending, [*group]) for descending, group in groups]):
-        rows.sort(key=operator.itemgetter(*positions), reverse=is_descending)
+    # Stable sorts from the last value to the first, as each may have its own direction.
+    for position in reversed(range(len(order.descending))):
+        rows.sort(key=operator.itemgetter(position), reverse=order.descending[position])
     return rows
 
 
@@ -248,11 +246,12 @@ def _placed(pod: PodItems, order: Order) -> _Placed:
     return _Placed(ids, placed)
 
 
-def _comparable(values: list[Any]) -> list[tuple[int, Any]]:
+def _comparable(value: Any) -> tuple[int, Any]:
     """Make values of one field comparable: some may be missing, and some numbers where others are text."""
-    if {*map(type, values)} == {str}:
-        return [(2, value) for value in values]
-    return [
-        (0, 0) if value is None else (1, value) if isinstance(value, bool | int | float) else (2, str(value))
-        for value in values
-    ]
+    if type(value) is str:
+        return (2, value)
+    if value is None:
+        return (0, 0)
+    if isinstance(value, bool | int | float):
+        return (1, value)
+    return (2, str(value))

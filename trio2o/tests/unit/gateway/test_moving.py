@@ -47,7 +47,7 @@ class TestShown(testtools.TestCase):
 
     def test_items_of_others_stay_bytes(self):
         body = b'{"servers": [{"id": "moved", "created": "new", "x": 1}, {"id": "other", "created": "new"}]}'
-        document = slices.parse(body, 'servers', frozenset({'id'}), frozenset(), (), {})
+        document = slices.parse(body, 'servers', frozenset({'id'}), frozenset(), {})
         moved, other = items_with_shown(self.call, document['servers'])
         self.assertEqual({'id': 'moved', 'created': 'old', 'x': 1}, moved)
         self.assertIs(document['servers'][1], other)

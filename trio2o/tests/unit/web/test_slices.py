@@ -70,7 +70,7 @@ REPLACE = {'zone': to_upper, 'host': {'nova': 'az2'}.get}
 
 def sliced(body, replace=()):
     replace = {name: lambda text, name=name: REPLACE[name](text) or text for name in replace}
-    return slices.parse(body, 'items', frozenset(FIELDS), frozenset(('links',)), (), replace)
+    return slices.parse(body, 'items', frozenset(FIELDS), frozenset(('links',)), replace)
 
 
 def parsed(body, replace=()):
