@@ -18,7 +18,8 @@ class TestShown(testtools.TestCase):
     def setUp(self):
         super().setUp()
         snapshot = Snapshot(shown={'moved': FIELDS})
-        self.call = SimpleNamespace(runtime=SimpleNamespace(registry=SimpleNamespace(snapshot=lambda: snapshot)))
+        registry = SimpleNamespace(snapshot=lambda: snapshot)
+        self.call = SimpleNamespace(runtime=SimpleNamespace(registry=registry), snapshot=snapshot)
 
     def shown(self, server, top_id='moved', status=200):
         return with_shown(self.call, SERVER, top_id, Answer.of({'server': server}, status)).json['server']
