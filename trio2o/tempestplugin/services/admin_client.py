@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Client of the Admin API: pods, bindings, routings, jobs, replicas, usages."""
+"""Client of the Admin API: pods, bindings, routings, jobs, replicas, moves, usages."""
 
 from __future__ import annotations
 
@@ -72,6 +72,12 @@ class AdminClient(rest_client.RestClient):
 
     def list_replicas(self, **query: Any) -> rest_client.ResponseBody:
         return self._send('GET', 'replicas', **query)
+
+    def create_move(self, **move: Any) -> rest_client.ResponseBody:
+        return self._send('POST', 'moves', {'move': move})
+
+    def show_move(self, move_id: str) -> rest_client.ResponseBody:
+        return self._send('GET', f'moves/{move_id}')
 
     def list_usages(self, **query: Any) -> rest_client.ResponseBody:
         return self._send('GET', 'usages', **query)
