@@ -115,6 +115,10 @@ class LabDriver(fake.FakeDriver):
         super().confirm_migration(context, migration, instance, network_info)
         self.disks.pop(_old(instance), None)
 
+    def detach_interface(self, context: Any, instance: Any, vif: Any) -> None:
+        """Detach an interface. One from before a restart is not known, which the original driver refuses."""
+        self._interfaces.pop(vif['id'], None)
+
     # -- power --
 
     def power_off(self, instance: Any, timeout: int = 0, retry_interval: int = 0) -> None:

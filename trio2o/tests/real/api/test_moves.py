@@ -1,130 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves of a project's servers and volumes between two real pods, as operators and tenants see them."""
 
-import unittest
-
-import fixtures
-
-from trio2o.moves.compare import EXCUSED
-from trio2o.tests.fixtures.real import Client, RealGateway, connect, new_project, real_lab, temporary_name
+from trio2o.tests.fixtures.real import temporary_name
+from trio2o.tests.fixtures.real_moves import SECONDS, RealMovesCase
 from trio2o.tests.fixtures.waiting import wait_until
 
-PODS = ('Pod1', 'Pod2')
-SECONDS = 180
-MORE = """
-[moves]
-poll_seconds = 0.3
 
-[xjob]
-scan_interval = 0.3
-"""
-#: Fields that an admin's ``show`` has and that differ between pods of two releases.
-_BY_RELEASE = {'pinned_availability_zone', 'scheduler_hints', 'properties'}
+class RealMoveTest(RealMovesCase):
+    def await_usage(self, volumes):
+        """Wait until only one server and so many volumes count.
 
-
-class Stage(fixtures.Fixture):
-    def _setUp(self):
-        self.lab = real_lab()
-        self.lab.start()
-        self.gateway = self.useFixture(RealGateway(self.lab, more=MORE))
-        # Other tests use that of demo meanwhile.
-        self.project, _project_id = new_project(self.lab, 'moves')
-        self.cloud = Client(self.lab, OS_USERNAME=self.project, OS_PROJECT_NAME=self.project)
-        self.admin = Client(self.lab, 'admin')
-        self.pods = {name: Client(self.lab, 'admin', name) for name in PODS}
-        self.flavor = temporary_name('move')
-        self.admin.openstack('flavor', 'create', self.flavor, '--ram', '128', '--disk', '1', '--vcpus', '1')
-
-
-class RealMoveTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.stage = Stage()
-        cls.stage.setUp()
-        cls.addClassCleanup(cls.stage.cleanUp)
-        cls.cloud, cls.admin, cls.pods, cls.lab = cls.stage.cloud, cls.stage.admin, cls.stage.pods, cls.stage.lab
-
-    # -- what there is --
-
-    def volume(self, *more):
-        name = temporary_name('volume')
-        made = self.cloud.openstack('volume', 'create', name, '--size', '1', '--availability-zone', 'az1', *more)
-        self.cloud.until('volume', name, 'available')
-        # Volumes count until they are gone, and the next test compares the usage.
-        self.addCleanup(self.cloud.until_gone, 'volume', name)
-        self.addCleanup(self.cloud.do, 'volume', 'delete', name)
-        return made['id']
-
-    def server(self, *more):
-        name = temporary_name('server')
-        words = ('--os-compute-api-version', '2.90', 'server', 'create', name, '--flavor', self.stage.flavor)
-        made = self.cloud.openstack(*words, '--availability-zone', 'az1', *more)
-        self.cloud.until('server', name, 'active')
-        self.addCleanup(self.cloud.do, 'server', 'delete', '--wait', name)
-        return made['id']
-
-    def place(self, resource):
-        """Return the pod of a resource, and its id in it."""
-        (row,) = self.admin.openstack(
-            'trio2o', 'routing', 'list', '--resource', resource, '--state', 'active', '--long'
-        )
-        return row['Pod'], row['In The Pod']
-
-    def disk(self, kind, resource):
-        pod, bottom_id = self.place(resource)
-        return self.lab.disk(kind, bottom_id, pod)
-
-    def show(self, server):
-        """Return all that an admin sees of a server."""
-        answer = connect(self.lab, 'admin').compute.get(f'/servers/{server}', microversion='2.90')
-        self.assertEqual(200, answer.status_code, answer.text)
-        return answer.json()['server']
-
-    def things(self):
-        """Return the ids of what each pod has of the project and of Trio2o's, and of the images that moves made."""
-        found = {}
-        for name, pod in self.pods.items():
-            for what in ('server', 'volume', 'volume snapshot'):
-                rows = pod.openstack(*what.split(), 'list', '--project', self.stage.project)
-                found[name, what] = {row['ID'] for row in rows}
-            for what in ('volume', 'volume snapshot'):
-                rows = pod.openstack(*what.split(), 'list', '--project', 'service')
-                found[name, f'{what} of Trio2o'] = {row['ID'] for row in rows}
-        rows = self.admin.openstack('image', 'list')
-        found['images'] = {row['ID'] for row in rows if 'image/' in row['Name'] or 'check/' in row['Name']}
-        return found
-
-    def usage(self):
-        rows = self.cloud.openstack('limits', 'show', '--absolute')
-        return {row['Name']: row['Value'] for row in rows if row['Name'].startswith('total')}
-
-    # -- moves --
-
-    def move(self, kind, resource, pod):
-        """Move a resource with the stock client, and confirm it."""
-        words = ('trio2o', 'move', 'create', f'--{kind}', resource, '--target-pod', pod)
-        plan = self.admin.openstack(*words, '--dry-run')
-        self.assertNotIn('blocker', {finding['level'] for finding in plan['findings']}, plan)
-        move = self.admin.openstack(*words, '--wait', '--timeout', str(SECONDS))
-        self.assertEqual('switched', move['status'], move)
-        self.admin.do('trio2o', 'move', 'confirm', move['id'])
-        move = self.admin.openstack('trio2o', 'move', 'show', '--watch', move['id'], '--timeout', str(SECONDS))
-        self.assertEqual('confirmed', move['status'], move)
-
-    def same(self, before, after):
-        ignored = EXCUSED | _BY_RELEASE | {'os-extended-volumes:volumes_attached'}
-        different = {
-            name: (before[name], after[name])
-            for name in before.keys() & after.keys() - ignored
-            if before[name] != after[name]
-        }
-        self.assertEqual({}, different)
+        A deletion by the test before counts until a job has seen that it is complete.
+        """
+        wanted = {'total_instances_used': 1, 'total_volumes_used': volumes}
+        wait_until(lambda: wanted.items() <= self.usage().items(), SECONDS, lambda: f'{self.usage()}', 0.5)
 
     def there_and_back(self, server, volumes, check):
-        wanted = {'total_instances_used': 1, 'total_volumes_used': len(volumes)}
-        # A deletion by the test before counts until a job has seen that it is complete.
-        wait_until(lambda: wanted.items() <= self.usage().items(), SECONDS, lambda: f'{self.usage()}', 0.5)
+        self.await_usage(len(volumes))
         before, usage = self.show(server), self.usage()
         checksums = {volume: self.disk('volume', volume).checksum() for volume in volumes}
         for pod, zone in (('Pod2', 'az2'), ('Pod1', 'az1')):
@@ -184,3 +76,34 @@ class RealMoveTest(unittest.TestCase):
         self.assertEqual(checksum, self.disk('volume', volume).checksum())
         shown = self.cloud.openstack('volume', 'show', volume)
         self.assertEqual((volume, 'az2', 'd'), (shown['id'], shown['availability_zone'], shown['description']))
+
+    def test_undone_moves_leave_all_as_before(self):
+        volume = self.volume()
+        server = self.server('--image', 'cirros', '--network', 'private')
+        self.cloud.do('server', 'add', 'volume', server, volume)
+        self.cloud.until('volume', volume, 'in-use')
+        for disk in (self.disk('volume', volume), self.disk('root', server)):
+            disk.write(b'written by the guest')
+
+        def state():
+            (port,) = self.operator.network.ports(device_id=self.place(server)[1])
+            disks = self.disk('volume', volume).checksum(), self.disk('root', server).checksum()
+            return disks, self.things(), self.usage(), (port.id, port.status, port.binding_host_id, port.fixed_ips)
+
+        self.await_usage(1)
+        trio2o = self.operator.trio2o
+        for power, verb in (('ACTIVE', 'cancel'), ('SHUTOFF', 'revert')):
+            if power == 'SHUTOFF':
+                self.user.compute.stop_server(server)
+                self.cloud.until('server', server, power)
+            before, was = self.show(server), state()
+            self.assertEqual(power, before['status'])
+            move = trio2o.create_move(server_id=server, target_pod='Pod2')
+            # A cancel comes when the target has the volume, and builds the server with the port.
+            at = f'server {server}' if verb == 'cancel' else 'wait for confirmation'
+            self.until(move, lambda found, at=at: found.step == at)
+            trio2o.steer_move(move, verb)
+            move = self.until(move, lambda found: found.has_ended)
+            self.assertEqual(('reverted', None), (move.status, move.error))
+            self.same(before, self.show(server))
+            self.assertEqual(was, state())
