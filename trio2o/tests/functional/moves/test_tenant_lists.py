@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What lists have of a resource that moves, and of its parts, while pods answer and while they do not."""
 
+import threading
+
 from trio2o.db import moves, routings
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.moves.base import TenantCase
@@ -10,7 +12,7 @@ PERIOD = {'start': '2000-01-01T00:00:00', 'end': '2100-01-01T00:00:00'}
 
 
 class TestSwitchMeanwhile(TenantCase):
-    """A list of which one pod answers before a switch and another one after it."""
+    """A list that began before a move began or switched, and that pods answer after it."""
 
     def setUp(self):
         super().setUp()
@@ -21,12 +23,19 @@ class TestSwitchMeanwhile(TenantCase):
         self.run_move(self.move_id, after='compare')
 
     def listed_while(self, change, client, path, **options):
-        """Return ids in a list. :param change: called before the first pod answers it"""
+        """Return ids in a list. :param change: called before a pod answers it"""
         send, changes = self.cloud.transport.request, [change]
+        is_changed, own = threading.Event(), threading.local()
 
         def request(method, url, *args, **kwargs):
             if path in url and changes:
+                own.is_changing = True
                 changes.pop()()
+                own.is_changing = False
+                is_changed.set()
+            elif path in url and not getattr(own, 'is_changing', False):
+                # The list of another pod.
+                is_changed.wait()
             return send(method, url, *args, **kwargs)
 
         self.cloud.transport.request = request
