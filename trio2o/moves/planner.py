@@ -86,6 +86,10 @@ class AlreadyThere(exception.BadRequest):
     """The resource is where it is to be moved to."""
 
 
+class AlreadyMoving(exception.Conflict):
+    """Another move of one of the resources has not ended."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """A plan.
@@ -150,7 +154,7 @@ def submit(runtime: Runtime, plan: Plan, user_id: str, start: Start | None = Non
     :param start: of a move of a group
     :raises NotWaiting: a member does not wait any more
     :raises NoRoom: the limits or the state of the group allow no further move now
-    :raises Conflict: another move of one of the resources has not ended
+    :raises AlreadyMoving: another move of one of the resources has not ended
     """
     wanted, now = plan.wanted, utcnow()
     seconds = wanted.confirm_seconds
@@ -187,7 +191,7 @@ def submit(runtime: Runtime, plan: Plan, user_id: str, start: Start | None = Non
     try:
         made = db_moves.create(runtime.db, move, plan.items, job, start)
     except db_moves.AlreadyMoving as error:
-        raise exception.Conflict(
+        raise AlreadyMoving(
             f'{wanted.resource_type.capitalize()} {wanted.resource_id} is being moved already'
             + (f' (move {error.move_id}).' if error.move_id else '.')
         ) from error

@@ -305,6 +305,8 @@ class Conductor:
             # It has begun with another one since the members were read.
             return None
         ids = [each.id for each in members]
+        if self._has_left(group, members) or self._is_moving(members):
+            return None
         try:
             plan, found = plan_part(self._runtime, group, members, lambda id_: self._waiting_server(group, id_))
             if len(found) > len(members):
@@ -333,12 +335,43 @@ class Conductor:
         except planner.AlreadyThere as error:
             move_groups.set_members(self._db, ids, during=WAITING, state=MOVED, reason=str(error))
             return None
+        except planner.AlreadyMoving as error:
+            self._put_off(ids, str(error))
+            return None
         except exception.Trio2oException as error:
             self._refuse(ids, str(error))
             return None
         except db_moves.NotWaiting:
             return None
         return plan
+
+    def _has_left(self, group: MoveGroup, members: Sequence[MoveGroupMember]) -> bool:
+        """Note which members another move has taken from a pod that is drained. :returns: whether there are any"""
+        if group.kind != DRAIN:
+            return False
+        found = [(each, routings.get(self._db, each.resource_type, each.resource_id)) for each in members]
+        left = [
+            each.id
+            for each, routing in found
+            if routing is not None and routing.is_live and routing.pod_id != group.source_pod_id
+        ]
+        if left:
+            reason = 'Another move has taken it from the pod.'
+            move_groups.set_members(self._db, left, during=WAITING, state=MOVED, reason=reason)
+        return bool(left)
+
+    def _is_moving(self, members: Sequence[MoveGroupMember]) -> bool:
+        """Let members wait that another move takes. :returns: whether there are any"""
+        moving = self._runtime.registry.snapshot().moving
+        moves = {**moving.locked, **moving.switched}
+        found = sorted({moves[each.resource_id] for each in members if each.resource_id in moves})
+        if found:
+            self._put_off([each.id for each in members], f'It waits for the end of move {", ".join(found)}.')
+        return bool(found)
+
+    def _put_off(self, ids: Sequence[int], reason: str) -> None:
+        not_before = utcnow() + self._retry_after()
+        move_groups.set_members(self._db, ids, during=WAITING, reason=reason, not_before=not_before)
 
     def _waiting_server(self, group: MoveGroup, server_id: str) -> MoveGroupMember | None:
         found = move_groups.member_of(self._db, group.id, SERVER.type, server_id)

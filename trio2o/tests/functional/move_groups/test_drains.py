@@ -116,6 +116,29 @@ class TestDrains(DrainCase):
         self.assertEqual((0, 100), (sum(shown['counts'].values()), shown['percent']))
 
 
+class TestOtherMoves(DrainCase):
+    def test_member_that_another_move_takes_is_waited_for(self):
+        servers = [self.server() for _ in range(3)]
+        ids = [self.start('server', each, pod) for each, pod in zip(servers, ('Pod2', 'Pod3', 'Pod2'), strict=False)]
+        for move_id in ids:
+            moves.pause(self.db, move_id)
+        group = self.drain()
+        self.run_group(
+            group, until=lambda _shown: len([each for each in self.members(group).values() if each['reason']]) == 3
+        )
+        self.assertEqual({'waiting'}, set(self.states(group).values()))
+        self.assertIn(ids[0], self.members(group)[servers[0]]['reason'])
+        for move_id in ids[:2]:
+            moves.resume(self.db, move_id)
+            self.assertEqual('confirmed', self.run_move(move_id).status)
+        moves.cancel(self.db, ids[2])
+        self.assertEqual('reverted', self.run_move(ids[2]).status)
+        self.assertEqual(3, self.completed(group)['counts']['moved'])
+        # The one that left for another pod than the drain's stays there.
+        self.assertEqual(['Pod2', 'Pod3', 'Pod2'], [self.place('server', each)[0] for each in servers])
+        self.assertEqual(4, self.count_moves())
+
+
 class TestLimits(DrainCase):
     def most_at_once(self, group):
         """Run a group. :returns: the largest number of moves under way at a time"""
